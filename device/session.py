@@ -1,0 +1,133 @@
+"""The seam to the machine's arithmetic: a model file opened on ONNX Runtime, arrays in and arrays out by name.
+
+All sessions of the process compute on one pool of threads. A pool for each would be the runtime's default, but its
+threads keep spinning for a while after each run, so several pools slow one another down about four-fold; and with
+spinning off decoding loses a third of its speed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lorgnette.device.errors import LorgnetteError
+
+Array = npt.NDArray[Any]
+
+_ERRORS_ONLY = 3
+_pool_lock = threading.Lock()
+_pool_threads: int | None = None
+
+
+class SessionError(LorgnetteError):
+    """A model file could not be opened, or the runtime failed while computing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a session. `shape` has an int for each fixed side and a name (or None) for each free one."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str | None, ...]
+
+
+class Session(Protocol):
+    """An opened model. `run` takes one array for each input and returns all outputs; it may be called by any thread."""
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]: ...
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]: ...
+
+
+class OnnxSession:
+    """A model file on ONNX Runtime's CPU provider.
+
+    `threads` sets the size of the process-wide pool when the first session is opened (0: one for each core that this
+    process may use) and is ignored afterwards. `raw` is the runtime's own session, for callers that bind memory.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        import onnxruntime
+
+        self.path = path
+        share_pool(threads)
+        try:
+            self.raw = onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+        except _runtime_errors() as error:
+            raise SessionError(f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again") from error
+        self.inputs = {spec.name: spec for spec in map(_spec, self.raw.get_inputs())}
+        self.outputs = {spec.name: spec for spec in map(_spec, self.raw.get_outputs())}
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs for `feeds`. Raises SessionError."""
+        names = list(self.outputs)
+        try:
+            return dict(zip(names, self.raw.run(names, dict(feeds)), strict=True))
+        except _runtime_errors() as error:
+            raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
+
+
+def session_options() -> Any:
+    """Options of a session on the shared pool, for code that opens a runtime session itself (call `share_pool` first)."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.use_per_session_threads = False
+    options.log_severity_level = _ERRORS_ONLY
+    # A turn touches many lengths: remembering an allocation pattern for each costs memory and gains nothing here.
+    options.enable_mem_pattern = False
+    return options
+
+
+def share_pool(threads: int = 0) -> int:
+    """Make the process-wide pool with `threads` threads, unless it is there already; returns the number it has.
+
+    Must come before the first session of the process, whoever opens it: the runtime settles this once.
+    """
+    import onnxruntime
+
+    global _pool_threads
+    with _pool_lock:
+        if _pool_threads is None:
+            wanted = threads or available_cores()
+            onnxruntime.set_global_thread_pool_sizes(wanted, 1)
+            _pool_threads = wanted
+        return _pool_threads
+
+
+def available_cores() -> int:
+    """Cores that this process may use: fewer than the machine has under `taskset` or a container's limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _spec(argument: Any) -> TensorSpec:
+    return TensorSpec(argument.name, _dtype(argument.type), tuple(argument.shape))
+
+
+def _dtype(onnx_type: str) -> np.dtype[Any]:
+    """`tensor(float)` and its like as NumPy's type."""
+    inner = onnx_type.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(inner, inner))
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    named = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
+    return (RuntimeError, ValueError, *(getattr(state, name) for name in named))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
