@@ -1,0 +1,62 @@
+"""The trained part of the embedded model: connector weights and low-rank updates, from one safetensors file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from lorgnette.export.llama import LINEARS, FloatArray, LlamaWeights, WeightsFormatError
+
+_CONNECTOR = ("red.weight", "red.bias", "ln.weight", "ln.bias", "f1.weight", "f1.bias", "f2.weight", "f2.bias", "g", "pos")
+_SCALE = 2.0  # alpha / rank of the training recipe: 32 / 16
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """`connector` maps the names of the recipe (`red.weight`, ..., `g`, `pos`) to float32 arrays; `updates` maps
+    `model.layers.N.<linear>` to the pair A [rank, inputs], B [outputs, rank]."""
+
+    connector: Mapping[str, FloatArray]
+    updates: Mapping[str, tuple[FloatArray, FloatArray]]
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Read `con.*` and `lora.*`. Raises `WeightsFormatError` if the file is damaged or a tensor is missing."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors: dict[str, npt.NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsFormatError(f"cannot read the adapter {path}: {error}", "give a file made by the training") from error
+    as_float = {name: np.asarray(array, dtype=np.float32) for name, array in tensors.items()}
+    missing = [name for name in _CONNECTOR if f"con.{name}" not in as_float]
+    if missing:
+        raise WeightsFormatError(f"the adapter {path} lacks con.{missing[0]}", "give a file made by the training")
+    updates = {}
+    for name, down in as_float.items():
+        if name.startswith("lora.") and name.endswith(".A"):
+            linear = name.removeprefix("lora.").removesuffix(".A")
+            up = as_float.get(f"lora.{linear}.B")
+            if up is None:
+                raise WeightsFormatError(f"the adapter {path} lacks lora.{linear}.B", "give a file made by the training")
+            updates[linear] = (down, up)
+    return Adapter({name: as_float[f"con.{name}"] for name in _CONNECTOR}, updates)
+
+
+def merge(weights: LlamaWeights, adapter: Adapter) -> LlamaWeights:
+    """The model with every low-rank update added: W + 2 B A. Raises `WeightsFormatError` if a shape does not fit."""
+    tensors = dict(weights.tensors)
+    known = {f"model.layers.{layer}.{name}" for layer in range(weights.config.layers) for name in LINEARS}
+    for linear, (down, up) in adapter.updates.items():
+        if linear not in known:
+            raise WeightsFormatError(f"the adapter changes {linear}, which this language model does not have")
+        base = tensors[f"{linear}.weight"]
+        if (up.shape[0], down.shape[1]) != base.shape or up.shape[1] != down.shape[0]:
+            raise WeightsFormatError(f"the adapter's update of {linear} does not fit a matrix of shape {base.shape}")
+        tensors[f"{linear}.weight"] = base + np.float32(_SCALE) * (up @ down)
+    return LlamaWeights(weights.config, tensors)

@@ -1,0 +1,49 @@
+"""Write a bundle's folder so that it is there whole or not at all, and by one process at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from lorgnette.llm.bundle import BundleError
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the right to write `out`; another process that asks for it waits."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BundleError(f"cannot make the folder {out.parent}: {error}", "choose another place with --out") from error
+    with FileLock(out.parent / f".{out.name}.lock"):
+        yield
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Give an empty folder beside `out` to write into; on success it takes the place of `out`, on failure it is gone.
+
+    Raises `BundleError` if the disk is full or not writable, or if `out` holds something that is no bundle.
+    """
+    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise BundleError(f"{out} is there already and is no bundle", "choose an empty or new folder with --out")
+    work: Path | None = None
+    try:
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        work.chmod(0o755)
+        fresh = work / "new"
+        fresh.mkdir()
+        yield fresh
+        if out.exists():
+            out.rename(work / "old")
+        fresh.rename(out)
+    except OSError as error:
+        raise BundleError(f"cannot write the bundle {out}: {error}", "free some space, or choose another --out") from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)

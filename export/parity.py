@@ -1,0 +1,61 @@
+"""How far a quantized decoder is from the fp32 one: KL divergence and agreement of the first choice, text by text.
+
+Greedy continuations are a poor judge (one near-tie and they part for good); distributions at given positions are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from lorgnette.export.llama import FloatArray, LlamaConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Over `positions` next-token distributions p (fp32) and q: mean KL(p, q) in nats, and how often both agree on the
+    most probable token."""
+
+    mean_kl: float
+    top1: float
+    positions: int
+
+
+def compare(reference: Path, candidate: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> Parity:
+    """Compare two decoders that give logits at every position; `texts` are embedded prompts f32 [S, H]."""
+    expected = _log_probabilities(reference, config, texts)
+    actual = _log_probabilities(candidate, config, texts)
+    divergences = [(np.exp(p) * (p - q)).sum(axis=-1) for p, q in zip(expected, actual, strict=True)]
+    same = [p.argmax(axis=-1) == q.argmax(axis=-1) for p, q in zip(expected, actual, strict=True)]
+    kl = np.concatenate(divergences)
+    return Parity(float(kl.mean()), float(np.concatenate(same).mean()), len(kl))
+
+
+def empty_cache(config: LlamaConfig, batch: int = 1) -> dict[str, FloatArray]:
+    """The `past_key_values.*` inputs of a first prefill: no positions yet."""
+    empty = np.zeros((batch, config.kv_heads, 0, config.head_dim), np.float32)
+    return {f"past_key_values.{layer}.{kind}": empty for layer in range(config.layers) for kind in ("key", "value")}
+
+
+def _log_probabilities(
+    path: Path, config: LlamaConfig, texts: Sequence[FloatArray]
+) -> list[npt.NDArray[np.float64]]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    results = []
+    for embeds in texts:
+        length = len(embeds)
+        feeds = {
+            "inputs_embeds": embeds[None],
+            "attention_mask": np.ones((1, length), np.int64),
+            "position_ids": np.arange(length, dtype=np.int64)[None],
+        }
+        (logits,) = session.run(["logits"], feeds | empty_cache(config))
+        rows = logits[0].astype(np.float64)
+        rows -= rows.max(axis=-1, keepdims=True)
+        results.append(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
+    return results

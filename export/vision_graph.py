@@ -1,0 +1,61 @@
+"""`vision_encoder` of the embedded model: EfficientNet-Lite and the trained connector in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+
+from lorgnette.export.encoder_graph import STRIDE, encoder_nodes
+from lorgnette.export.graph_builder import GraphBuilder, value
+from lorgnette.export.llama import FloatArray, WeightsFormatError
+
+_FOLD = 2  # cells of 2 x 2 become one image token
+
+
+def write_vision_encoder(
+    encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, FloatArray], side: int, path: Path
+) -> int:
+    """Write `pixel_values` f32 [B, 3, side, side] -> `image_features` f32 [B, tokens, hidden]; returns `tokens`.
+
+    Raises `WeightsFormatError` if the encoder's arrays are not an EfficientNet-Lite or the connector does not fit.
+    """
+    cells = side // STRIDE // _FOLD
+    tokens, hidden = connector["pos"].shape
+    if cells * cells != tokens:
+        raise WeightsFormatError(f"a picture of {side} pixels gives {cells * cells} tokens, the connector has {tokens}")
+    graph = GraphBuilder("vision_encoder")
+    try:
+        graph.adopt(*encoder_nodes(encoder, "pixel_values", "features"))
+    except KeyError as error:
+        raise WeightsFormatError(f"the image encoder lacks the tensor {error.args[0]}", "fetch the file again") from error
+
+    def linear(x: str, name: str, output: str) -> str:
+        matrix = graph.weight(f"{name}.weight", np.ascontiguousarray(connector[f"{name}.weight"].T))
+        product = graph.node("MatMul", [x, matrix], f"{name}.product")
+        return graph.node("Add", [product, graph.weight(f"{name}.bias", connector[f"{name}.bias"])], output)
+
+    width = connector["red.weight"].shape[0]
+    x = graph.node("Transpose", ["features"], "channels_last", perm=[0, 2, 3, 1])
+    x = linear(x, "red", "reduced")
+    shape = graph.weight("cells", np.array([0, cells, _FOLD, cells, _FOLD, width], np.int64))
+    x = graph.node("Reshape", [x, shape], "split_cells")
+    x = graph.node("Transpose", [x], "gathered_cells", perm=[0, 1, 3, 2, 4, 5])
+    x = graph.node("Reshape", [x, graph.weight("folded", np.array([0, tokens, -1], np.int64))], "cells_as_tokens")
+    gains = [graph.weight(f"ln.{part}", connector[f"ln.{part}"]) for part in ("weight", "bias")]
+    x = graph.node("LayerNormalization", [x, *gains], "normed", axis=-1, epsilon=1e-5)
+    x = graph.node("Gelu", [linear(x, "f1", "wide")], "active", approximate="none")
+    x = graph.node("LpNormalization", [linear(x, "f2", "projected")], "unit", axis=-1, p=2)
+    length = np.asarray(connector["g"] * np.sqrt(np.float32(hidden)), np.float32)
+    x = graph.node("Mul", [x, graph.weight("length", length)], "scaled")
+    graph.node("Add", [x, graph.weight("position", connector["pos"])], "image_features")
+    model = graph.model(
+        [value("pixel_values", TensorProto.FLOAT, ["batch_size", 3, side, side])],
+        [value("image_features", TensorProto.FLOAT, ["batch_size", tokens, hidden])],
+    )
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return tokens
