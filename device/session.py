@@ -21,7 +21,8 @@ from lorgnette.device.errors import LorgnetteError
 
 Array = npt.NDArray[Any]
 
-_ERRORS_ONLY = 3
+# Everything that goes wrong comes back as an exception; the runtime's own log would repeat it on standard error.
+_LOG_NOTHING = 4
 _pool_lock = threading.Lock()
 _pool_threads: int | None = None
 
@@ -85,7 +86,7 @@ def session_options() -> Any:
 
     options = onnxruntime.SessionOptions()
     options.use_per_session_threads = False
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _LOG_NOTHING
     # A turn touches many lengths: remembering an allocation pattern for each costs memory and gains nothing here.
     options.enable_mem_pattern = False
     return options

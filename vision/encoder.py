@@ -38,7 +38,8 @@ class VisionEncoder:
         """Encode one picture; `encode_ns` includes the preprocessing. Raises SessionError."""
         started_ns = time.monotonic_ns()
         pixels = self._preprocessor.resize(frame)
-        outputs = self._session.run({"pixel_values": self._preprocessor.normalise(pixels)})
+        dtype = self._session.inputs["pixel_values"].dtype
+        outputs = self._session.run({"pixel_values": self._preprocessor.normalise(pixels).astype(dtype, copy=False)})
         features = np.asarray(outputs["image_features"][0], dtype=np.float32)
         return EncodedImage(features, _fingerprint(pixels), time.monotonic_ns() - started_ns)
 

@@ -1,0 +1,36 @@
+"""Text to token ids, with the line between the template's special tokens and what a person wrote kept sharp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+from lorgnette.llm.bundle import BundleError
+
+
+class Tokenizer:
+    """The tokenizer of a bundle (`tokenizer.json`). May be used by several threads."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8")
+            self._template = HuggingFaceTokenizer.from_str(text)
+            self._plain = HuggingFaceTokenizer.from_str(text)
+        except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+            raise BundleError(f"cannot read the tokenizer {path}: {error}", "fetch or build the bundle again") from error
+        # A question that spells out "<|im_end|>" must not be able to end the turn: in it, special tokens are just text.
+        self._plain.encode_special_tokens = True
+
+    def template_ids(self, text: str) -> list[int]:
+        """Ids of a piece of the prompt template; special tokens in it count as such."""
+        return list(self._template.encode(text, add_special_tokens=False).ids)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a person's text; nothing in it is special."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`, special tokens included; bytes that are no UTF-8 become U+FFFD."""
+        return str(self._template.decode(list(ids), skip_special_tokens=False))
