@@ -79,6 +79,13 @@ class OnnxSession:
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
 
+    def run_bound(self, binding: Any) -> None:
+        """Run on memory that the caller bound with `raw.io_binding()`. Raises SessionError."""
+        try:
+            self.raw.run_with_iobinding(binding)
+        except _runtime_errors() as error:
+            raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
+
 
 def session_options() -> Any:
     """Options of a session on the shared pool, for code that opens a runtime session itself (call `share_pool` first)."""

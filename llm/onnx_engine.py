@@ -1,0 +1,160 @@
+"""The engine on this machine: a bundle's three sessions on ONNX Runtime."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lorgnette.device.frame import Frame
+from lorgnette.device.session import OnnxSession
+from lorgnette.llm.bundle import BundleError, ModelBundle, Preprocessing
+from lorgnette.llm.cancel import CancelScope
+from lorgnette.llm.decoder import Decoder
+from lorgnette.llm.detokenizer import Detokenizer
+from lorgnette.llm.engine import Look, Prompt, Token
+from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
+from lorgnette.llm.prompt import PromptIds, PromptWriter
+from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping
+from lorgnette.llm.tokenizer import Tokenizer
+from lorgnette.vision.encoder import VisionEncoder
+from lorgnette.vision.preprocess import Preprocessor
+
+# Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
+_PIECE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`max_new_tokens` ends an answer, `pictures_kept` bounds the pictures whose computed beginning stays in memory,
+    `threads` is the size of the thread pool (0: one for each core)."""
+
+    max_new_tokens: int = 96
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    pictures_kept: int = 4
+    threads: int = 0
+
+
+class OnnxEngine:
+    """Answers with the model in `bundle`; see `Engine` for the rules. Raises SessionError when the runtime fails."""
+
+    def __init__(self, bundle: ModelBundle, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._template = bundle.prompt
+        self._context = bundle.decoder.context
+        self._tokenizer = Tokenizer(bundle.path("tokenizer"))
+        self._prompts = PromptWriter(bundle.prompt, self._tokenizer, self._context)
+        encoder = OnnxSession(bundle.path("vision_encoder"), settings.threads)
+        self._encoder = VisionEncoder(encoder, _preprocessor(bundle.preprocessing))
+        self._embed = OnnxSession(bundle.path("embed_tokens"), settings.threads)
+        decoder = OnnxSession(bundle.path("decoder_model_merged"), settings.threads)
+        self._decoder = Decoder(decoder, bundle.decoder)
+        self._pictures = PictureCache(settings.pictures_kept)
+        self._look_lock = threading.Lock()
+        self._conversation = Conversation(self._decoder.new_cache(256))
+        self._answer_lock = threading.Lock()
+        self._answers_started = 0
+        self.name = bundle.name
+
+    def look(self, picture: Frame) -> Look:
+        """Encode `picture` and compute the beginning of its prompts, unless that is in the cache."""
+        return self._look(picture)[0]
+
+    def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]:
+        """The answer's tokens, without the stop token. The prompt is checked at once, the work starts with the first."""
+        generation = cancel.generation
+        ids = self._prompts.write(prompt)
+        return self._answer(ids, prompt.picture, cancel, generation)
+
+    def _look(self, picture: Frame) -> tuple[Look, str, KvCache]:
+        # One at a time: whoever asks for a picture that is being looked at waits for it and finds it in the cache.
+        with self._look_lock:
+            started_ns = time.monotonic_ns()
+            fingerprint = self._encoder.fingerprint(picture)
+            known = self._pictures.get(fingerprint)
+            if known is not None:
+                return Look(0, 0, cached=True), fingerprint, known
+            image = self._encoder.encode(picture)
+            encoded_ns = time.monotonic_ns()
+            ids = self._prompts.beginning()
+            beginning = self._decoder.new_cache(len(ids))
+            self._decoder.append(self._embeds(ids, image.features), beginning)
+            self._pictures.put(fingerprint, beginning)
+            look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
+            return look, fingerprint, beginning
+
+    def _answer(
+        self, ids: PromptIds, picture: Frame | None, cancel: CancelScope, generation: int
+    ) -> Iterator[Token]:
+        with self._answer_lock:
+            self._answers_started += 1
+            mine = self._answers_started
+        sampler, detokenizer = Sampler(self._settings.sampling), Detokenizer(self._tokenizer)
+        chosen: list[int] = []
+        pending = self._begin(ids, picture, mine)
+        limit = min(self._settings.max_new_tokens, self._context - len(ids))
+        while pending and len(chosen) < limit:
+            for piece in range(0, len(pending), _PIECE):
+                with self._answer_lock:
+                    if cancel.stale(generation) or mine != self._answers_started:
+                        return
+                    logits = self._append(pending[piece : piece + _PIECE])
+            token_id, log_probability = sampler.choose(logits)
+            if token_id in self._template.stop_ids or cancel.stale(generation):
+                break
+            chosen.append(token_id)
+            yield Token(token_id, detokenizer.push(token_id), log_probability)
+            if is_looping(chosen):
+                break
+            pending = [token_id]
+        with self._answer_lock:
+            if mine == self._answers_started:
+                self._conversation.mark()
+
+    def _begin(self, ids: PromptIds, picture: Frame | None, answer: int) -> list[int]:
+        """Bring the conversation to the longest known beginning of the prompt; the ids that are still to be computed."""
+        keys: list[Key] = []
+        beginning = None
+        if picture is not None:
+            _, fingerprint, beginning = self._look(picture)
+            keys = [fingerprint if i == self._template.image_token_id else i for i in ids.beginning]
+        with self._answer_lock:
+            if answer != self._answers_started:
+                return []
+            reused = self._conversation.reuse([*keys, *ids.rest])
+            if beginning is not None and reused < len(keys):
+                self._conversation.restart(beginning, keys)
+                reused = len(keys)
+        return list(ids.rest[reused - len(keys) :])
+
+    def _append(self, ids: list[int]) -> Logits:
+        logits = self._decoder.append(self._embeds(ids), self._conversation.cache)
+        self._conversation.note(ids)
+        return logits
+
+    def _embeds(
+        self, ids: list[int] | tuple[int, ...], features: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Embedding rows [n, hidden] of `ids`, with those of the image placeholder replaced by `features`."""
+        array = np.array([ids], dtype=np.int64)
+        rows = np.asarray(self._embed.run({"input_ids": array})["inputs_embeds"][0], dtype=np.float32)
+        if features is not None:
+            places = np.flatnonzero(array[0] == self._template.image_token_id)
+            if len(places) != len(features):
+                raise BundleError(
+                    f"the encoder gives {len(features)} rows for a picture, the template has {len(places)} places",
+                    "build the bundle again",
+                )
+            rows[places] = features
+        return rows
+
+
+def _preprocessor(facts: Preprocessing) -> Preprocessor:
+    supported = (facts.resize, facts.filter, facts.layout, facts.channels) == ("squash", "area", "NCHW", "RGB")
+    if not supported:
+        raise BundleError(f"the bundle wants pictures prepared in a way this version does not know: {facts}", "update")
+    return Preprocessor(facts.width, facts.height, facts.mean, facts.std)

@@ -1,0 +1,70 @@
+"""From a question, a picture and what was said before to the ids that the model reads, by the bundle's template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorgnette.device.errors import InputError
+from lorgnette.llm.bundle import PromptTemplate
+from lorgnette.llm.engine import Prompt
+from lorgnette.llm.tokenizer import Tokenizer
+
+_SHORTEN = "ask a shorter question"
+# No vocabulary in use has tokens that average more characters; a longer text cannot fit and need not be tokenised.
+_MOST_CHARACTERS_PER_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PromptIds:
+    """`beginning` is the part that depends on the picture alone (empty without one), `rest` everything after it."""
+
+    beginning: tuple[int, ...]
+    rest: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.beginning) + len(self.rest)
+
+
+class PromptWriter:
+    """Fills in a bundle's template. `context` is the model's greatest number of positions."""
+
+    def __init__(self, template: PromptTemplate, tokenizer: Tokenizer, context: int) -> None:
+        self._template = template
+        self._tokenizer = tokenizer
+        self._context = context
+        self._before_image = tokenizer.template_ids(template.before_image)
+        self._after_image = tokenizer.template_ids(template.after_image)
+        self._end_of_question = tokenizer.template_ids(template.end_of_question)
+        self._end_of_answer = tokenizer.template_ids(getattr(template,'end_of_answer','<|im_end|>\n'))
+
+    def beginning(self) -> tuple[int, ...]:
+        """The ids of every prompt about a picture, up to and with the picture and what follows it in the template."""
+        image = [self._template.image_token_id] * self._template.tokens_per_image
+        return (*self._before_image, *image, *self._after_image)
+
+    def write(self, prompt: Prompt) -> PromptIds:
+        """The ids of `prompt`. Raises InputError for an empty question, and for one that leaves no room for an answer."""
+        pictured = prompt.picture is not None
+        rest: list[int] = [] if pictured else list(self._before_image)
+        for exchange in prompt.history:
+            rest += self._question(exchange.question) + self._text(exchange.answer)
+            rest += self._end_of_answer + self._before_image
+        rest += self._question(prompt.question)
+        ids = PromptIds(self.beginning() if pictured else (), tuple(rest))
+        if len(ids) >= self._context:
+            raise InputError(
+                f"the question is too long: {len(ids)} tokens, and the model takes {self._context - 1}", _SHORTEN
+            )
+        return ids
+
+    def _question(self, question: str) -> list[int]:
+        # The template's ids are right only for a question without space around it (see PromptTemplate).
+        stripped = question.strip()
+        if not stripped:
+            raise InputError("the question is empty", "say or write what you want to know")
+        return self._text(stripped) + self._end_of_question
+
+    def _text(self, text: str) -> list[int]:
+        if len(text) > _MOST_CHARACTERS_PER_TOKEN * self._context:
+            raise InputError(f"the question is too long: {len(text):,} characters", _SHORTEN)
+        return self._tokenizer.text_ids(text)
