@@ -51,7 +51,7 @@ def decode_picture(data: bytes, name: str = "the picture") -> Frame:
 def _decode(data: bytes, header: PictureHeader, name: str) -> npt.NDArray[np.uint8]:
     encoded = np.frombuffer(data, np.uint8)
     # What OpenCV would log about a broken file is told in our own line.
-    level = cv2.setLogLevel(_SILENT)
+    level = cv2.utils.logging.setLogLevel(_SILENT)
     # OpenCV's colour modes apply the EXIF rotation but lose transparency; IMREAD_UNCHANGED the other way round.
     try:
         pixels: npt.NDArray[np.uint8] | None = None
@@ -64,7 +64,7 @@ def _decode(data: bytes, header: PictureHeader, name: str) -> npt.NDArray[np.uin
     except (cv2.error, MemoryError) as error:
         raise InputError(f"{name} is a broken {header.kind} picture", _FORMATS_HINT) from error
     finally:
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise InputError(f"{name} is a broken {header.kind} picture", _FORMATS_HINT)
     return np.ascontiguousarray(pixels, dtype=np.uint8)

@@ -1,0 +1,53 @@
+"""The speaker seam, and a speaker that plays into a WAV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from lorgnette.device.sound import AudioChunk
+from lorgnette.device.wav import WavFile
+
+
+class Speaker(Protocol):
+    """Something that is heard. Used as a context: leaving it waits until all has been heard, or, when it is left by an
+    error, stops at once."""
+
+    def play(self, chunk: AudioChunk) -> None:
+        """Play after what came before; returns when there is room for more. All chunks have one rate.
+
+        Raises DeviceError where there is no speaker or it went away.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class WavSpeaker:
+    """A speaker that writes what it plays to a WAV file; the file appears when all has been played."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = WavFile(path)
+
+    @property
+    def duration_s(self) -> float:
+        """How much was played so far."""
+        return self._file.duration_s
+
+    def play(self, chunk: AudioChunk) -> None:
+        """As Speaker.play; raises InputError where the file cannot be written."""
+        self._file.append(chunk)
+
+    def __enter__(self) -> Self:
+        self._file.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, error, trace)

@@ -1,0 +1,96 @@
+"""Whisper through faster-whisper (CTranslate2, 8-bit integers)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+from lorgnette.device.errors import InputError, LorgnetteError
+from lorgnette.device.resample import resample
+from lorgnette.device.session import available_cores
+from lorgnette.device.sound import AudioChunk
+from lorgnette.device.sound_file import SPEECH_RATE_HZ
+from lorgnette.speech.transcriber import Transcript
+from lorgnette.speech.voice_activity import SileroDetector, VoiceActivityDetector, keep_speech
+
+_WINDOW_S = 30.0
+_FILES = ("model.bin", "config.json", "tokenizer.json")
+
+
+class SpeechModelError(LorgnetteError):
+    """The files of a speech model are missing or broken."""
+
+
+class WhisperTranscriber:
+    """A Whisper model in the folder `model_dir`: model.bin, config.json, tokenizer.json, vocabulary.json.
+
+    Silence is cut away before the model sees it, and it is not asked at all when nobody speaks. Where it is not sure of
+    the language (below `sure_probability`), `usual_language` is taken.
+    """
+
+    def __init__(
+        self,
+        model_dir: Path,
+        threads: int = 0,
+        detector: VoiceActivityDetector | None = None,
+        usual_language: str = "en",
+        sure_probability: float = 0.5,
+        beam_size: int = 5,
+    ) -> None:
+        missing = [name for name in _FILES if not (model_dir / name).is_file()]
+        if missing:
+            raise SpeechModelError(f"{model_dir} lacks {', '.join(missing)}", "lorgnette models pull whisper-base")
+        self._model = _load(model_dir, threads or available_cores())
+        self._detector = detector or SileroDetector()
+        self._usual_language = usual_language
+        self._sure_probability = sure_probability
+        self._beam_size = beam_size
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Codes of the languages that the model knows."""
+        return frozenset(self._model.supported_languages)
+
+    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+        """As Transcriber.transcribe; cost grows with every 30 s of speech, and is the same for any shorter one."""
+        if language is not None and language not in self.languages:
+            raise InputError(f"the language {language!r} is not known", "give a two-letter code such as en, de, pt")
+        heard = AudioChunk(resample(sound.samples, sound.rate_hz, SPEECH_RATE_HZ), SPEECH_RATE_HZ)
+        speech = keep_speech(heard, self._detector)
+        if len(speech.samples) == 0:
+            return Transcript("", language or self._usual_language, 0.0, sound.duration_s, 0.0)
+        probability = 1.0
+        if language is None:
+            language, probability = self._detect(speech)
+        segments, _ = self._model.transcribe(
+            speech.samples,
+            language=language,
+            beam_size=self._beam_size,
+            # A second, warmer try when the first looks like a loop or a guess; more of them cost time and gain nothing.
+            temperature=(0.0, 0.4),
+            condition_on_previous_text=False,
+            # Timestamps steer the walk from window to window, and one window needs none.
+            without_timestamps=speech.duration_s < _WINDOW_S,
+        )
+        text = " ".join(segment.text.strip() for segment in segments).strip()
+        return Transcript(text, language, probability, sound.duration_s, speech.duration_s)
+
+    def _detect(self, speech: AudioChunk) -> tuple[str, float]:
+        probabilities: dict[str, float] = self._model.detect(speech.samples)
+        language = max(probabilities, key=probabilities.__getitem__)
+        if probabilities[language] < self._sure_probability:
+            language = self._usual_language
+        return language, probabilities.get(language, 0.0)
+
+
+def _load(model_dir: Path, threads: int) -> Any:
+    from lorgnette.speech.whisper_model import OneEncodingModel
+
+    try:
+        return OneEncodingModel(str(model_dir), device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True)
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SpeechModelError(
+            f"the speech model in {model_dir} cannot be opened: {reason}", "lorgnette models verify"
+        ) from error
