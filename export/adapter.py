@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from lorgnette.export.llama import LINEARS, FloatArray, LlamaWeights, WeightsFormatError
 
-_CONNECTOR = ("red.weight", "red.bias", "ln.weight", "ln.bias", "f1.weight", "f1.bias", "f2.weight", "f2.bias", "g", "pos")
+_CONNECTOR = (*(f"{layer}.{part}" for layer in ("red", "ln", "f1", "f2") for part in ("weight", "bias")), "g", "pos")
+_HINT = "give a file made by the training"
 _SCALE = 2.0  # alpha / rank of the training recipe: 32 / 16
 
 
@@ -32,18 +33,18 @@ def read_adapter(path: Path) -> Adapter:
         with safe_open(path, framework="numpy") as file:
             tensors: dict[str, npt.NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise WeightsFormatError(f"cannot read the adapter {path}: {error}", "give a file made by the training") from error
+        raise WeightsFormatError(f"cannot read the adapter {path}: {error}", _HINT) from error
     as_float = {name: np.asarray(array, dtype=np.float32) for name, array in tensors.items()}
     missing = [name for name in _CONNECTOR if f"con.{name}" not in as_float]
     if missing:
-        raise WeightsFormatError(f"the adapter {path} lacks con.{missing[0]}", "give a file made by the training")
+        raise WeightsFormatError(f"the adapter {path} lacks con.{missing[0]}", _HINT)
     updates = {}
     for name, down in as_float.items():
         if name.startswith("lora.") and name.endswith(".A"):
             linear = name.removeprefix("lora.").removesuffix(".A")
             up = as_float.get(f"lora.{linear}.B")
             if up is None:
-                raise WeightsFormatError(f"the adapter {path} lacks lora.{linear}.B", "give a file made by the training")
+                raise WeightsFormatError(f"the adapter {path} lacks lora.{linear}.B", _HINT)
             updates[linear] = (down, up)
     return Adapter({name: as_float[f"con.{name}"] for name in _CONNECTOR}, updates)
 

@@ -39,11 +39,20 @@ def replacing(out: Path) -> Iterator[Path]:
         fresh = work / "new"
         fresh.mkdir()
         yield fresh
-        if out.exists():
-            out.rename(work / "old")
-        fresh.rename(out)
+        _swap(fresh, out, work / "old")
     except OSError as error:
-        raise BundleError(f"cannot write the bundle {out}: {error}", "free some space, or choose another --out") from error
+        raise BundleError(f"cannot write the bundle {out}: {error}", "free some space or use another folder") from error
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _swap(fresh: Path, out: Path, aside: Path) -> None:
+    if out.exists():
+        out.rename(aside)
+    try:
+        fresh.rename(out)
+    except OSError:
+        if aside.exists():
+            aside.rename(out)
+        raise

@@ -1,9 +1,11 @@
 """`decoder_model_merged`: the language model's blocks as an ONNX graph of ONNX Runtime's fused operators.
 
 Inputs `inputs_embeds` f32 [B, S, H], `attention_mask` i64 [B, past + S], `position_ids` i64 [B, S] and
-`past_key_values.N.{key,value}` f32 [B, kv_heads, past, head_dim]; outputs `logits` and `present.N.{key,value}`. Two
-deviations from the layout's table, both for speed: `logits` is [B, 1, V], of the last position only, and a mask may only
-leave out positions at the end of a row (padding on the right), because attention takes a length and no mask.
+`past_key_values.N.{key,value}` f32 [B, kv_heads, past, head_dim]; outputs `logits` and `present.N.{key,value}`.
+
+Narrower than the layout's table in three ways, which is what makes it fast: `logits` is [B, 1, V], of the last position
+only; a mask may only leave out positions at the end of a row (attention takes a length, no mask); positions count up by
+one within a row, from any start. A second prefill onto a cache needs B = 1.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ class DecoderWriter:
 
 
 def rotary_tables(config: LlamaConfig) -> tuple[FloatArray, FloatArray]:
-    """Cosines and sines [context, head_dim / 2] of position * theta ** (-2 i / head_dim) (Su et al., RoFormer, 2021)."""
+    """Cosines and sines [context, head_dim / 2] of position * theta ** (-2 i / head_dim) (RoFormer, 2021)."""
     frequencies = config.rope_theta ** (-np.arange(0, config.head_dim, 2, dtype=np.float64) / config.head_dim)
     angles = np.arange(config.context, dtype=np.float64)[:, None] * frequencies
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

@@ -6,6 +6,7 @@ The format is described in ggml's docs/gguf.md; the `gguf` package parses it and
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,20 +123,26 @@ def _half_split_rows(array: FloatArray, heads: int) -> FloatArray:
     return array.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
-def _tokenizer(reader: GGUFReader, path: Path) -> Tokenizer:
-    """Byte-level BPE with digits one by one, as llama.cpp does for the `smollm` pre-tokenizer; adds no tokens itself."""
-    kind = (_field(reader, "tokenizer.ggml.model"), _field(reader, "tokenizer.ggml.pre"))
-    if kind != ("gpt2", "smollm"):
-        raise WeightsFormatError(f"{path} has a tokenizer of the kind {kind}", "only gpt2/smollm is supported")
-    tokens: list[str] = _field(reader, "tokenizer.ggml.tokens")
-    types: list[int] = _field(reader, "tokenizer.ggml.token_type")
-    merges: list[str] = _field(reader, "tokenizer.ggml.merges")
+def byte_level_tokenizer(tokens: Sequence[str], merges: Sequence[str], special: Sequence[str]) -> Tokenizer:
+    """Byte-level BPE with digits one by one, as llama.cpp does for the `smollm` pre-tokenizer; adds no tokens itself.
+
+    `merges` are pairs with a space between; ids are places in `tokens`; `special` are those found whole in a text.
+    """
     pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    special = [token for token, kind_ in zip(tokens, types, strict=True) if kind_ == _CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return tokenizer
+
+
+def _tokenizer(reader: GGUFReader, path: Path) -> Tokenizer:
+    kind = (_field(reader, "tokenizer.ggml.model"), _field(reader, "tokenizer.ggml.pre"))
+    if kind != ("gpt2", "smollm"):
+        raise WeightsFormatError(f"{path} has a tokenizer of the kind {kind}", "only gpt2/smollm is supported")
+    tokens: list[str] = _field(reader, "tokenizer.ggml.tokens")
+    types: list[int] = _field(reader, "tokenizer.ggml.token_type")
+    special = [token for token, kind_ in zip(tokens, types, strict=True) if kind_ == _CONTROL_TOKEN]
+    return byte_level_tokenizer(tokens, _field(reader, "tokenizer.ggml.merges"), special)

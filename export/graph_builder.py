@@ -20,7 +20,7 @@ _INLINE_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class ExternalTensor:
-    """Where a tensor's bytes lie: `location` is a file name in the folder of the graph, `offset` and `length` in bytes."""
+    """Where a tensor's bytes lie: `location` is a file beside the graph, `offset` and `length` in bytes."""
 
     location: str
     offset: int
@@ -61,13 +61,17 @@ class GraphBuilder:
         self._nodes: list[NodeProto] = []
         self._weights: dict[str, TensorProto] = {}
 
-    def node(self, op: str, inputs: list[str], name: str, *, outputs: list[str] | None = None, **attributes: Any) -> str:
+    def node(
+        self, op: str, inputs: list[str], name: str, *, outputs: list[str] | None = None, **attributes: Any
+    ) -> str:
         """Append a node and return the name of its first output, which is `name` unless `outputs` says otherwise."""
         outputs = outputs or [name]
         self._nodes.append(helper.make_node(op, inputs, outputs, name=f"{name}/{op}", **attributes))
         return outputs[0]
 
-    def contrib(self, op: str, inputs: list[str], name: str, *, outputs: list[str] | None = None, **attributes: Any) -> str:
+    def contrib(
+        self, op: str, inputs: list[str], name: str, *, outputs: list[str] | None = None, **attributes: Any
+    ) -> str:
         """As `node`, for an operator of ONNX Runtime's own set."""
         return self.node(op, inputs, name, outputs=outputs, domain=MICROSOFT, **attributes)
 

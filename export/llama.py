@@ -30,7 +30,7 @@ class WeightsFormatError(LorgnetteError):
 
 @dataclass(frozen=True, slots=True)
 class LlamaConfig:
-    """Dimensions of the model. `context` is the greatest number of positions; rotary pairs are (i, i + head_dim / 2)."""
+    """Dimensions of the model. `context` is the most positions; rotary pairs are (i, i + head_dim / 2)."""
 
     layers: int
     hidden: int

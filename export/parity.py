@@ -42,9 +42,7 @@ def empty_cache(config: LlamaConfig, batch: int = 1) -> dict[str, FloatArray]:
     return {f"past_key_values.{layer}.{kind}": empty for layer in range(config.layers) for kind in ("key", "value")}
 
 
-def _log_probabilities(
-    path: Path, config: LlamaConfig, texts: Sequence[FloatArray]
-) -> list[npt.NDArray[np.float64]]:
+def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     results = []
     for embeds in texts:

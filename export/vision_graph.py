@@ -32,7 +32,7 @@ def write_vision_encoder(
     try:
         graph.adopt(*encoder_nodes(encoder, "pixel_values", "features"))
     except KeyError as error:
-        raise WeightsFormatError(f"the image encoder lacks the tensor {error.args[0]}", "fetch the file again") from error
+        raise WeightsFormatError(f"the image encoder lacks {error.args[0]}", "fetch the file again") from error
 
     def linear(x: str, name: str, output: str) -> str:
         matrix = graph.weight(f"{name}.weight", np.ascontiguousarray(connector[f"{name}.weight"].T))
@@ -58,4 +58,4 @@ def write_vision_encoder(
         [value("image_features", TensorProto.FLOAT, ["batch_size", tokens, hidden])],
     )
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return tokens
+    return int(tokens)

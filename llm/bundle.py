@@ -6,6 +6,7 @@ whatever it returns has all its files, of the right size and content, and a mani
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -242,7 +243,5 @@ def _read_stamp(folder: Path) -> object:
 
 
 def _write_stamp(folder: Path, files: tuple[BundleFile, ...]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # a bundle on a read-only disk is hashed at each open
         (folder / STAMP).write_text(json.dumps(_stamp(folder, files)), encoding="utf-8")
-    except OSError:
-        pass  # a bundle on a read-only disk is hashed at each open

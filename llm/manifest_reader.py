@@ -1,4 +1,4 @@
-"""Parsed JSON into frozen dataclasses, strictly: an unknown key, a missing key or a wrong type names its dotted path."""
+"""Parsed JSON into frozen dataclasses, strictly: an unknown key, a missing key or a wrong type is named by its path."""
 
 from __future__ import annotations
 
