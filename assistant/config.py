@@ -145,7 +145,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     key = key.strip()
     if not equals or not all(key.split(".")):
-        raise ConfigError("", f"--set {setting!r} is not of the form a.b=c", "for instance --set engine.max_new_tokens=32")
+        raise ConfigError("", f"--set {setting!r} is not of the form a.b=c", "as in --set engine.max_new_tokens=32")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -175,7 +175,7 @@ def _merge(section: Section, values: Mapping[str, Any], prefix: str) -> Section:
             changes[name] = _merge(current, value, f"{key}.")
         else:
             changes[name] = _checked(key, value, types[name], fields[name].metadata)
-    return dataclasses.replace(section, **changes)  # type: ignore[type-var, return-value]
+    return dataclasses.replace(section, **changes)  # type: ignore[type-var]
 
 
 def _checked(key: str, value: Any, wanted: type, limits: Mapping[str, Any]) -> Any:

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Python would complain again when it closes stdout: give it another one.
+        # The reader (`| head`) has what it wanted. Python would complain again when it closes stdout: swap it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 

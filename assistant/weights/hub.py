@@ -1,7 +1,7 @@
 """Weights from a Hugging Face repository at a commit, through huggingface_hub.
 
-`hf_hub_download` gives every process its own temporary file, so it cannot resume what a killed one left. We use the layer
-under it: its addresses, headers (with the person's token), retries and Range requests, but a file name of our own.
+`hf_hub_download` gives every process its own temporary file, so it cannot resume what a killed one left. We use the
+layer under it: its addresses, headers (with the person's token), retries and Range requests, but our own file name.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def fetch_from_hub(source: HubSource, target: Path, scratch: Path, endpoint: str
 
 def _download(source: HubSource, file: WeightFile, half: Path, endpoint: str, report: Report) -> None:
     from huggingface_hub import hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     url = hf_hub_url(
         source.repo, source.names[file.path], revision=source.revision, endpoint=endpoint.rstrip("/") or None
@@ -63,7 +63,7 @@ def _download(source: HubSource, file: WeightFile, half: Path, endpoint: str, re
     except OSError as error:
         if error.errno is not None:
             raise
-        # The hub library's own complaints (another length than listed, its offline switch) are OSErrors without a number.
+        # The hub library's own complaints (another length than listed, its offline switch) have no number.
         raise WeightsError(f"{source.origin} could not be fetched: {_first_line(error)}") from error
 
 
