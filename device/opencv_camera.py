@@ -33,12 +33,14 @@ _WAITED_S = 0.004
 class OpenCvCamera:
     """A camera by its index (0 is the first), or a stream or video file by its address.
 
+    `size` is the width and height to ask a camera for; it gives the nearest that it can.
     Drivers queue a few frames, so that after a pause the next one read is old: those are thrown away. A video file
     has no clock and gives one frame a call.
     """
 
-    def __init__(self, source: int | str, gate: CaptureGate) -> None:
+    def __init__(self, source: int | str, gate: CaptureGate, size: tuple[int, int] | None = None) -> None:
         self._source = source
+        self._size = size
         self._gate = gate
         self._capture: cv2.VideoCapture | None = None
         self._open = ExitStack()
@@ -94,6 +96,9 @@ class OpenCvCamera:
             self.close()
             raise self._missing()
         if isinstance(self._source, int):
+            if self._size:
+                capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+                capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
             for _ in range(_WARM_UP_FRAMES):
                 capture.grab()
         self._capture = capture

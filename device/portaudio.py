@@ -40,6 +40,11 @@ def find_sound_devices() -> SoundDevices:
     )
 
 
+def device_key(name: str) -> int | str | None:
+    """What PortAudio calls the device that a person named: "" is the default one, digits are its number."""
+    return int(name) if name.isdecimal() else name or None
+
+
 def default_rate_hz(library: Any, kind: Literal["input", "output"], device: int | str | None) -> int:
     """The rate that a device prefers. Raises DeviceError where there is no such device."""
     noun, hint = ("microphone", "give --audio FILE") if kind == "input" else ("speaker", "write a file with --out FILE")

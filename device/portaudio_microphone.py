@@ -10,7 +10,7 @@ import numpy as np
 from lorgnette.device.capture import CaptureGate
 from lorgnette.device.errors import DeviceError
 from lorgnette.device.microphone import CHUNK_SAMPLES
-from lorgnette.device.portaudio import default_rate_hz, load_portaudio, translated
+from lorgnette.device.portaudio import default_rate_hz, device_key, load_portaudio, translated
 from lorgnette.device.resample import Resampler
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
@@ -20,11 +20,11 @@ _POLL_S = 0.005
 
 
 class PortAudioMicrophone:
-    """The default microphone, or the one with the index or name `device`."""
+    """The default microphone, or the one with the number or name `device`."""
 
-    def __init__(self, gate: CaptureGate, device: int | str | None = None) -> None:
+    def __init__(self, gate: CaptureGate, device: str = "") -> None:
         self._gate = gate
-        self._device = device
+        self._device = device_key(device)
 
     def chunks(self) -> Iterator[AudioChunk]:
         """As Microphone.chunks. The device's own rate is used and resampled: few of them can do 16 kHz."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from lorgnette.device.errors import DeviceError
-from lorgnette.device.portaudio import default_rate_hz, load_portaudio, translated
+from lorgnette.device.portaudio import default_rate_hz, device_key, load_portaudio, translated
 from lorgnette.device.resample import Resampler
 from lorgnette.device.sound import AudioChunk
 
@@ -19,11 +19,11 @@ _POLL_S = 0.005
 
 
 class PortAudioSpeaker:
-    """The default speaker, or the one with the index or name `device`. It opens in the context, so that a missing one
+    """The default speaker, or the one with the number or name `device`. It opens in the context, so that a missing one
     is known before anything is computed for it."""
 
-    def __init__(self, device: int | str | None = None) -> None:
-        self._device = device
+    def __init__(self, device: str = "") -> None:
+        self._device = device_key(device)
         self._rate_hz = 0
         self._stream: Any = None
         self._resampler: Resampler | None = None

@@ -37,8 +37,8 @@ class VoiceActivityDetector(Protocol):
 class SileroDetector:
     """Silero VAD v6, as faster-whisper's wheel carries it; about 0.1 ms a frame on one core."""
 
-    def __init__(self, model_file: Path | None = None) -> None:
-        self._session = OnnxSession(model_file or _carried_model())
+    def __init__(self, model_file: Path | None = None, threads: int = 0) -> None:
+        self._session = OnnxSession(model_file or _carried_model(), threads)
         self.reset()
 
     def reset(self) -> None:
