@@ -1,0 +1,155 @@
+"""From a person's settings to the parts that do the work. Heavy imports wait until a part is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorgnette.assistant.background import Pending
+from lorgnette.assistant.config import Config
+from lorgnette.assistant.trace import TraceLog
+from lorgnette.assistant.turn import Turns
+from lorgnette.device.capture import CaptureGate, TerminalIndicator
+
+if TYPE_CHECKING:
+    from lorgnette.assistant.weights.store import WeightStore
+    from lorgnette.device.camera import Camera
+    from lorgnette.device.speaker import Speaker
+    from lorgnette.llm.bundle import ModelBundle
+    from lorgnette.llm.engine import Engine
+    from lorgnette.speech.recorder import Recorder
+    from lorgnette.speech.synthesizer import Synthesizer
+    from lorgnette.speech.transcriber import Transcriber
+
+Progress = Callable[[str, float], None]
+
+
+class Wiring:
+    """Opens parts as `config` describes them; each call opens a new one. `progress` hears of a bundle being built.
+
+    `engine.bundle=echo` and `speech.voice=silent` stand for the parts that need no weights.
+    """
+
+    def __init__(self, config: Config, progress: Progress = lambda stage, done: None) -> None:
+        self.config = config
+        self._progress = progress
+        self._store: WeightStore | None = None
+        self._bundle: ModelBundle | None = None
+        self.gate = CaptureGate(TerminalIndicator())
+
+    def turns(self, *, hear: bool, speak: bool) -> Turns:
+        """Whatever is needed to take turns, loading in the background from now on.
+
+        What has to be fetched or built is done first, one after the other, so that its progress can be seen.
+        """
+        self.make_ready(hear=hear, speak=speak)
+        engine = Pending(self.engine, "engine")
+        transcriber = Pending(self.transcriber, "transcriber") if hear else None
+        synthesizer = Pending(self.synthesizer, "voice") if speak else None
+        return Turns(
+            engine.get,
+            transcriber.get if transcriber else None,
+            synthesizer.get if synthesizer else None,
+            self.config.speech.language or None,
+        )
+
+    def make_ready(self, *, hear: bool, speak: bool) -> None:
+        """Have all weights and the bundle on this machine. Raises WeightsError or BundleError."""
+        speech = self.config.speech
+        wanted = [speech.transcriber] if hear else []
+        wanted += [speech.voice] if speak and speech.voice not in VOICES else []
+        if wanted:
+            self.store().pull(wanted)
+        if self.config.engine.bundle not in ENGINES:
+            self.bundle()
+
+    def store(self) -> WeightStore:
+        from lorgnette.assistant.weights.store import WeightStore
+
+        if self._store is None:
+            self._store = WeightStore.from_config(self.config)
+        return self._store
+
+    def bundle(self) -> ModelBundle:
+        """The model's bundle; fetches weights and builds it when that was not done yet (about 20 s)."""
+        from lorgnette.assistant.command_line.embedded_bundle import ready_bundle
+
+        if self._bundle is None:
+            self._bundle = ready_bundle(self.config, self.store(), self._progress)
+        return self._bundle
+
+    def engine(self) -> Engine:
+        return ENGINES.get(self.config.engine.bundle, _onnx_engine)(self)
+
+    def transcriber(self) -> Transcriber:
+        from lorgnette.speech.whisper import WhisperTranscriber
+
+        speech = self.config.speech
+        folder = self.store().path(speech.transcriber)
+        return WhisperTranscriber(folder, self.config.thread_count, beam_size=speech.beam_size)
+
+    def synthesizer(self) -> Synthesizer:
+        return VOICES.get(self.config.speech.voice, _piper)(self)
+
+    def recorder(self) -> Recorder:
+        from lorgnette.device.portaudio_microphone import PortAudioMicrophone
+        from lorgnette.speech.recorder import Recorder
+        from lorgnette.speech.voice_activity import SileroDetector
+
+        audio = self.config.audio
+        microphone = PortAudioMicrophone(self.gate, _device(audio.input_device))
+        return Recorder(microphone, SileroDetector(), audio.end_silence_s, limit_s=audio.max_question_s)
+
+    def speaker(self) -> Speaker:
+        from lorgnette.device.portaudio_speaker import PortAudioSpeaker
+
+        return PortAudioSpeaker(_device(self.config.audio.output_device))
+
+    def camera(self) -> Camera:
+        from lorgnette.device.opencv_camera import OpenCvCamera
+
+        return OpenCvCamera(self.config.camera.index, self.gate)
+
+    def traces(self) -> TraceLog | None:
+        trace = self.config.trace
+        return TraceLog(Path(trace.folder).expanduser() if trace.folder else None) if trace.enabled else None
+
+
+def _onnx_engine(wiring: Wiring) -> Engine:
+    from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
+    from lorgnette.llm.sampling import SamplingSettings
+
+    chosen = wiring.config.engine
+    sampling = SamplingSettings(chosen.temperature, chosen.top_p, chosen.seed)
+    settings = EngineSettings(chosen.max_new_tokens, sampling, threads=wiring.config.thread_count)
+    return OnnxEngine(wiring.bundle(), settings)
+
+
+def _echo_engine(wiring: Wiring) -> Engine:
+    from lorgnette.llm.echo_engine import EchoEngine
+
+    return EchoEngine(wiring.config.engine.max_new_tokens)
+
+
+def _piper(wiring: Wiring) -> Synthesizer:
+    from lorgnette.speech.piper import PiperSynthesizer
+
+    config = wiring.config
+    return PiperSynthesizer(wiring.store().path(config.speech.voice), config.thread_count, config.speech.speed)
+
+
+def _silent(wiring: Wiring) -> Synthesizer:
+    from lorgnette.speech.synthesizer import SilentSynthesizer
+
+    return SilentSynthesizer()
+
+
+def _device(name: str) -> int | str | None:
+    """PortAudio takes a device's number as int and its name as str."""
+    return int(name) if name.isdigit() else name or None
+
+
+# Parts that need no weights, by the name that stands in the settings where a bundle or a voice would.
+ENGINES: dict[str, Callable[[Wiring], Engine]] = {"echo": _echo_engine}
+VOICES: dict[str, Callable[[Wiring], Synthesizer]] = {"silent": _silent}
