@@ -37,8 +37,8 @@ class Stage:
 class TurnTrace:
     """One turn. Fields that end in `_at_ns` are monotonic times, other `_ns` are durations; None: it did not happen.
 
-    `asked_at_ns` is the end of the question: of the wearer's speech, or when it was handed over. `capture_at_ns` is when
-    the picture was taken (None for a file). `outcome` is "answered", "cancelled" or "failed".
+    `asked_at_ns` is the end of the question: of the wearer's speech, or when it was handed over. `capture_at_ns` is
+    when the picture was taken (None for a file). `outcome` is "answered", "cancelled" or "failed".
     """
 
     began: str

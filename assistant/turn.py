@@ -69,8 +69,9 @@ Event = Heard | Seen | Written | Spoken | Answered
 
 
 class Turns:
-    """Takes turns. Its parts are given as functions and asked for when they are first needed, so that they may still be
-    loading while others work. Without `synthesizer` answers are not spoken, without `transcriber` only text is asked."""
+    """Takes turns. Its parts are given as functions and asked for when they are first needed, so that they may still
+    be loading while others work. Without `synthesizer` answers are not spoken, without `transcriber` questions must be
+    text. `language` is a code such as "en" (None: detected)."""
 
     def __init__(
         self,

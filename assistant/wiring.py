@@ -98,13 +98,13 @@ class Wiring:
         from lorgnette.speech.voice_activity import SileroDetector
 
         audio = self.config.audio
-        microphone = PortAudioMicrophone(self.gate, _device(audio.input_device))
+        microphone = PortAudioMicrophone(self.gate, audio.input_device)
         return Recorder(microphone, SileroDetector(), audio.end_silence_s, limit_s=audio.max_question_s)
 
     def speaker(self) -> Speaker:
         from lorgnette.device.portaudio_speaker import PortAudioSpeaker
 
-        return PortAudioSpeaker(_device(self.config.audio.output_device))
+        return PortAudioSpeaker(self.config.audio.output_device)
 
     def camera(self) -> Camera:
         from lorgnette.device.opencv_camera import OpenCvCamera
@@ -143,11 +143,6 @@ def _silent(wiring: Wiring) -> Synthesizer:
     from lorgnette.speech.synthesizer import SilentSynthesizer
 
     return SilentSynthesizer()
-
-
-def _device(name: str) -> int | str | None:
-    """PortAudio takes a device's number as int and its name as str."""
-    return int(name) if name.isdigit() else name or None
 
 
 # Parts that need no weights, by the name that stands in the settings where a bundle or a voice would.

@@ -33,7 +33,7 @@ class SessionError(LorgnetteError):
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An input or output of a session. `shape` has an int for each fixed side and a name (or None) for each free one."""
+    """An input or output. `shape` has an int for each fixed side and a name (or None) for each free one."""
 
     name: str
     dtype: np.dtype[Any]
@@ -67,7 +67,9 @@ class OnnxSession:
         try:
             self.raw = onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
         except _runtime_errors() as error:
-            raise SessionError(f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again") from error
+            raise SessionError(
+                f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again"
+            ) from error
         self.inputs = {spec.name: spec for spec in map(_spec, self.raw.get_inputs())}
         self.outputs = {spec.name: spec for spec in map(_spec, self.raw.get_outputs())}
 
@@ -88,7 +90,7 @@ class OnnxSession:
 
 
 def session_options() -> Any:
-    """Options of a session on the shared pool, for code that opens a runtime session itself (call `share_pool` first)."""
+    """Options of a session on the shared pool (call `share_pool` first)."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -133,8 +135,8 @@ def _dtype(onnx_type: str) -> np.dtype[Any]:
 def _runtime_errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    named = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
-    return (RuntimeError, ValueError, *(getattr(state, name) for name in named))
+    named = "Fail InvalidArgument InvalidGraph InvalidProtobuf NoSuchFile NotImplemented RuntimeException"
+    return (RuntimeError, ValueError, *(getattr(state, name) for name in named.split()))
 
 
 def _first_line(error: Exception) -> str:

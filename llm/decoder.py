@@ -1,8 +1,8 @@
 """One step of the language model over a key-value cache that stays where it is.
 
 A decoder whose attention can write new keys and values into the memory that holds the old ones (ONNX Runtime's
-GroupQueryAttention) is bound to the cache's arrays and copies nothing: at 300 positions of the embedded model that saves
-14 MB of copying for each token. One that concatenates instead gets exact lengths, and its new rows are copied in.
+GroupQueryAttention) is bound to the cache's arrays and copies nothing: at 300 positions of the embedded model that
+saves 14 MB of copying for each token. One that concatenates instead gets exact lengths, and its new rows are copied in.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Decoder:
         self._present = [name.replace(_PAST, _PRESENT, 1) for name in self._past]
         missing = [name for name in ("inputs_embeds", *self._past) if name not in session.inputs]
         if missing:
-            raise SessionError(f"{session.path.name} has no input {missing[0]}", "the manifest belongs to another model")
+            raise SessionError(
+                f"{session.path.name} has no input {missing[0]}", "the manifest belongs to another model"
+            )
         self._embeds_dtype = session.inputs["inputs_embeds"].dtype
         self._kv_dtype = session.inputs[self._past[0]].dtype
         self._logits_dtype = session.outputs["logits"].dtype
@@ -45,7 +47,8 @@ class Decoder:
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits:
         """Compute the positions `embeds` [n, hidden] behind those in `cache`; float32 logits [vocabulary] of the last.
 
-        Raises ValueError when they do not fit the context, SessionError when the runtime fails (the cache is unchanged).
+        Raises ValueError when they do not fit the context, SessionError when the runtime fails; the cache then is as
+        it was.
         """
         cache.reserve(cache.length + len(embeds))
         step = self._append_in_place if self.in_place else self._append_copying
@@ -62,7 +65,7 @@ class Decoder:
             binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         binding.bind_output("logits", "cpu", 0, logits.dtype, logits.shape, logits.ctypes.data)
         self._session.run_bound(binding)
-        return logits[0, -1].astype(np.float32, copy=False)
+        return np.asarray(logits[0, -1], dtype=np.float32)
 
     def _binding(self, cache: KvCache) -> Any:
         """The cache's arrays bound as past and as present; made anew only when the cache has grown."""

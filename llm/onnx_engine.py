@@ -65,7 +65,7 @@ class OnnxEngine:
         return self._look(picture)[0]
 
     def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]:
-        """The answer's tokens, without the stop token. The prompt is checked at once, the work starts with the first."""
+        """The answer's tokens, without the stop token. The prompt is checked at once, work begins with the first."""
         generation = cancel.generation
         ids = self._prompts.write(prompt)
         return self._answer(ids, prompt.picture, cancel, generation)
@@ -87,9 +87,7 @@ class OnnxEngine:
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
             return look, fingerprint, beginning
 
-    def _answer(
-        self, ids: PromptIds, picture: Frame | None, cancel: CancelScope, generation: int
-    ) -> Iterator[Token]:
+    def _answer(self, ids: PromptIds, picture: Frame | None, cancel: CancelScope, generation: int) -> Iterator[Token]:
         with self._answer_lock:
             self._answers_started += 1
             mine = self._answers_started
@@ -116,7 +114,7 @@ class OnnxEngine:
                 self._conversation.mark()
 
     def _begin(self, ids: PromptIds, picture: Frame | None, answer: int) -> list[int]:
-        """Bring the conversation to the longest known beginning of the prompt; the ids that are still to be computed."""
+        """Bring the conversation to the longest known beginning of the prompt; the ids still to be computed."""
         keys: list[Key] = []
         beginning = None
         if picture is not None:

@@ -35,7 +35,7 @@ class PromptWriter:
         self._before_image = tokenizer.template_ids(template.before_image)
         self._after_image = tokenizer.template_ids(template.after_image)
         self._end_of_question = tokenizer.template_ids(template.end_of_question)
-        self._end_of_answer = tokenizer.template_ids(getattr(template,'end_of_answer','<|im_end|>\n'))
+        self._end_of_answer = tokenizer.template_ids(getattr(template, "end_of_answer", "<|im_end|>\n"))
 
     def beginning(self) -> tuple[int, ...]:
         """The ids of every prompt about a picture, up to and with the picture and what follows it in the template."""
@@ -43,7 +43,7 @@ class PromptWriter:
         return (*self._before_image, *image, *self._after_image)
 
     def write(self, prompt: Prompt) -> PromptIds:
-        """The ids of `prompt`. Raises InputError for an empty question, and for one that leaves no room for an answer."""
+        """The ids of `prompt`. Raises InputError for an empty question or one that leaves no room for an answer."""
         pictured = prompt.picture is not None
         rest: list[int] = [] if pictured else list(self._before_image)
         for exchange in prompt.history:

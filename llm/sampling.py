@@ -15,8 +15,8 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """`temperature` 0 always takes the likeliest token. Otherwise logits are divided by it, and a token is drawn from the
-    smallest set of likeliest tokens whose probabilities sum to at least `top_p`. A `seed` makes the draws repeatable."""
+    """`temperature` 0 always takes the likeliest token. Otherwise logits are divided by it, and a token is drawn from
+    the smallest set of likeliest tokens whose probabilities sum to at least `top_p`. `seed` repeats draws."""
 
     temperature: float = 0.0
     top_p: float = 1.0

@@ -18,8 +18,8 @@ class Tokenizer:
             text = path.read_text(encoding="utf-8")
             self._template = HuggingFaceTokenizer.from_str(text)
             self._plain = HuggingFaceTokenizer.from_str(text)
-        except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-            raise BundleError(f"cannot read the tokenizer {path}: {error}", "fetch or build the bundle again") from error
+        except Exception as error:  # the library raises nothing more precise
+            raise BundleError(f"cannot read the tokenizer {path}: {error}", "build the bundle again") from error
         # A question that spells out "<|im_end|>" must not be able to end the turn: in it, special tokens are just text.
         self._plain.encode_special_tokens = True
 

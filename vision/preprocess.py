@@ -13,7 +13,7 @@ from lorgnette.device.frame import Frame
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
-    """Squash to `width` x `height` pixels (the aspect ratio is not kept), then (x - `mean`) / `std` for each of R, G, B.
+    """Squash to `width` x `height` pixels (the aspect ratio is not kept), then (x - `mean`) / `std` for R, G and B.
 
     `mean` and `std` are in units of 0..255.
     """
