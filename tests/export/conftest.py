@@ -1,0 +1,100 @@
+"""Fixtures of the export tests: the tiny model in memory and as its committed bundle, and a small decoding loop."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+
+from lorgnette.export.assembly import Assembly
+
+MODELS = Path(__file__).parents[1] / "models"
+Cache = dict[str, npt.NDArray[Any]]
+
+
+@dataclass
+class Decoder:
+    """A decoder and its embedding table, driven without the engine."""
+
+    embed: onnxruntime.InferenceSession
+    decode: onnxruntime.InferenceSession
+
+    @classmethod
+    def open(cls, folder: Path, suffix: str) -> Decoder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 2
+        return cls(
+            onnxruntime.InferenceSession(folder / f"embed_tokens{suffix}.onnx", options),
+            onnxruntime.InferenceSession(folder / f"decoder_model_merged{suffix}.onnx", options),
+        )
+
+    def embeds(self, ids: list[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Rows [1, n, hidden] of the ids [n], or [B, n, hidden] of [B, n]."""
+        (rows,) = self.embed.run(None, {"input_ids": np.atleast_2d(np.asarray(ids, np.int64))})
+        return rows
+
+    def empty(self, batch: int = 1) -> Cache:
+        past = [value for value in self.decode.get_inputs() if value.name.startswith("past_key_values")]
+        return {value.name: np.zeros((batch, value.shape[1], 0, value.shape[3]), np.float32) for value in past}
+
+    def step(
+        self, embeds: npt.NDArray[np.float32], cache: Cache, mask: npt.NDArray[np.int64] | None = None
+    ) -> tuple[npt.NDArray[np.float32], Cache]:
+        """Logits [B, 1, V] after `embeds` [B, n, hidden] and the grown cache."""
+        batch, length, _ = embeds.shape
+        past = next(iter(cache.values())).shape[2]
+        feeds = {
+            "inputs_embeds": embeds,
+            "attention_mask": np.ones((batch, past + length), np.int64) if mask is None else mask,
+            "position_ids": np.tile(np.arange(past, past + length), (batch, 1)),
+        }
+        names = [value.name for value in self.decode.get_outputs()]
+        results = dict(zip(names, self.decode.run(names, feeds | cache), strict=True))
+        return results["logits"], {
+            name.replace("present", "past_key_values"): array for name, array in results.items() if name != "logits"
+        }
+
+    def greedy(self, ids: list[int], count: int) -> list[int]:
+        logits, cache = self.step(self.embeds(ids), self.empty())
+        chosen = [int(logits[0, -1].argmax())]
+        while len(chosen) < count:
+            logits, cache = self.step(self.embeds([chosen[-1]]), cache)
+            chosen.append(int(logits[0, -1].argmax()))
+        return chosen
+
+
+@pytest.fixture(scope="session")
+def make_models() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_models", MODELS / "make_models.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny(make_models: ModuleType) -> Assembly:
+    model: Assembly = make_models.tiny_vlm()
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_folder() -> Path:
+    return MODELS / "tiny_vlm"
+
+
+@pytest.fixture(params=["", "_quantized"], ids=["fp32", "int8"])
+def tiny_decoder(request: pytest.FixtureRequest, tiny_folder: Path) -> Decoder:
+    return Decoder.open(tiny_folder, request.param)
+
+
+@pytest.fixture(scope="session")
+def open_decoder() -> Any:
+    return Decoder.open
