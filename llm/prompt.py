@@ -35,7 +35,7 @@ class PromptWriter:
         self._before_image = tokenizer.template_ids(template.before_image)
         self._after_image = tokenizer.template_ids(template.after_image)
         self._end_of_question = tokenizer.template_ids(template.end_of_question)
-        self._end_of_answer = tokenizer.template_ids(getattr(template, "end_of_answer", "<|im_end|>\n"))
+        self._end_of_answer = _end_of_turn(self._end_of_question, self._before_image)
 
     def beginning(self) -> tuple[int, ...]:
         """The ids of every prompt about a picture, up to and with the picture and what follows it in the template."""
@@ -68,3 +68,12 @@ class PromptWriter:
         if len(text) > _MOST_CHARACTERS_PER_TOKEN * self._context:
             raise InputError(f"the question is too long: {len(text):,} characters", _SHORTEN)
         return self._tokenizer.text_ids(text)
+
+
+def _end_of_turn(end_of_question: list[int], before_image: list[int]) -> list[int]:
+    """What ends anybody's turn: the part of `end_of_question` before the next speaker's part begins.
+
+    Speakers begin with the same special token, `before_image` with the wearer's: in ChatML that leaves "<|im_end|>\\n".
+    """
+    starts = before_image[:1]
+    return end_of_question[: end_of_question.index(starts[0])] if starts and starts[0] in end_of_question else []

@@ -69,20 +69,14 @@ def nucleus(
     return order[:count], probabilities[order[:count]]
 
 
-def is_looping(ids: Sequence[int], *, longest: int = 24, repeats: int = 4) -> bool:
-    """Whether `ids` ends with the same `longest` or fewer tokens `repeats` times in a row.
+def is_looping(ids: Sequence[int], *, longest: int = 24, repeats: int = 4, shortest_loop: int = 12) -> bool:
+    """Whether `ids` ends with the same `longest` or fewer tokens `repeats` times in a row, at least `shortest_loop`.
 
-    Small models fall into such loops and do not leave them; an answer is ended there. A single token has to come three
-    times as often, because "ha ha ha ha" and "1000000" are no loops.
+    Small models fall into such loops and do not leave them; an answer is ended there. "Ha ha ha ha" is no loop yet.
     """
     for period in range(1, longest + 1):
-        needed = repeats * 3 if period == 1 else repeats
-        span = period * needed
-        if len(ids) < span:
-            if period > 1:
-                return False
-            continue
-        tail = list(ids[-span:])
-        if tail == tail[:period] * needed:
+        times = max(repeats, -(-shortest_loop // period))
+        tail = list(ids[-period * times :])
+        if len(tail) == period * times and tail == tail[:period] * times:
             return True
     return False
