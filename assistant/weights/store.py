@@ -105,7 +105,7 @@ class WeightStore:
         return self._home(weight) / weight.entry
 
     def pull(self, names: Iterable[str], source: str | None = None) -> None:
-        """Makes sure of every weight in `names`; `source` (one of SOURCE_KINDS) limits where from. Raises WeightsError."""
+        """Makes sure of every weight in `names`; `source` (of SOURCE_KINDS) limits where from. Raises WeightsError."""
         weights = [self._weight(name) for name in names]
         for weight in weights:
             if not self._is_stamped(weight):

@@ -1,0 +1,57 @@
+# make demo   installs what is needed, then answers a spoken question about a photograph
+# make test   runs the tests        make lint   ruff and mypy        make bench   the figures in the README
+#
+# Everything is installed into .venv, with the versions of constraints.txt. A stamp file marks each finished step, so that
+# the second run has nothing to do.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench install develop clean
+
+demo: install
+	@$(BIN)/lorgnette demo
+
+test: develop
+	$(BIN)/python -m pytest
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: develop
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+install: $(VENV)/.installed $(VENV)/.system-libraries
+
+develop: $(VENV)/.developed $(VENV)/.system-libraries
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or later is needed and $(PYTHON) is not: make demo PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo 'No virtual environment: on Debian, sudo apt-get install python3-venv (then make again)' >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo 'Installing Lorgnette and what it needs into $(VENV) (about 500 MB, once) ...'
+	@$(PIP) --editable .
+	@touch $@
+
+# Training and the parity tests want PyTorch, which the demo does without.
+$(VENV)/.developed: $(VENV)/.installed
+	@echo 'Installing PyTorch and the test tools into $(VENV) (once) ...'
+	@$(PIP) --editable '.[dev,export]'
+	@touch $@
+
+# Only microphone and speaker need it, so its absence stops nobody.
+$(VENV)/.system-libraries: $(VENV)/.created
+	@sh .ci/system_libraries
+	@touch $@
