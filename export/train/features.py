@@ -1,0 +1,79 @@
+"""The frozen image encoder's output for every training photograph, computed once and kept on disk.
+
+The file is a float16 array [photos, 2, cells, channels] (cells = 10 x 10, channels = 1280): each photograph as it is and
+mirrored. An interrupted run goes on where it stopped: rows that are done are listed beside the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from rich.progress import track
+
+from lorgnette.export.encoder_graph import OUT_CHANNELS, STRIDE, encoder_model
+from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
+from lorgnette.export.train.dataset import PhotoSet
+
+SIDE = 320
+CELLS = (SIDE // STRIDE) ** 2
+
+
+def pixel_values(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """RGB uint8 [h, w, 3] -> float32 [3, SIDE, SIDE]: squashed to a square (area resampling), (x - 127) / 128."""
+    square = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(((square.astype(np.float32) - 127.0) / 128.0).transpose(2, 0, 1))
+
+
+def encode_photos(photos: PhotoSet, encoder: Path, out: Path, threads: int = 2) -> npt.NDArray[np.float16]:
+    """Features of all `photos`, memory-mapped from `out`; computed where they are missing."""
+    shape = (len(photos.photos), 2, CELLS, OUT_CHANNELS)
+    done_path = out.with_suffix(".done.npy")
+    if out.exists() and done_path.exists():
+        features = np.lib.format.open_memmap(out, mode="r+")
+        done = np.load(done_path)
+        if features.shape == shape and done.all():
+            return features
+    else:
+        features = np.lib.format.open_memmap(out, mode="w+", dtype=np.float16, shape=shape)
+        done = np.zeros(len(photos.photos), bool)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    model = encoder_model(read_legacy_checkpoint(encoder), SIDE)
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    for row in track(np.flatnonzero(~done), "encoding photographs"):
+        x = pixel_values(photos.pixels(photos.photos[row]))
+        pair = np.stack([x, x[:, :, ::-1]])
+        y = session.run(["features"], {"pixel_values": pair})[0]
+        features[row] = y.reshape(2, OUT_CHANNELS, CELLS).transpose(0, 2, 1)
+        done[row] = True
+        if row % 200 == 199:
+            features.flush()
+            np.save(done_path, done)
+    features.flush()
+    np.save(done_path, done)
+    return features
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSplit:
+    """One split of a data set: `captions` of each photo, and its rows in the `features` of the whole set."""
+
+    captions: Sequence[Sequence[str]]
+    rows: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float16]
+
+    @classmethod
+    def of(cls, photos: PhotoSet, features: npt.NDArray[np.float16], split: str) -> EncodedSplit:
+        rows = np.array([i for i, photo in enumerate(photos.photos) if photo.split == split], np.int64)
+        return cls([photos.photos[i].captions for i in rows], rows, features)
+
+    def cells(self, places: Sequence[int], mirrored: Sequence[int]) -> npt.NDArray[np.float32]:
+        """float32 [n, cells, channels] of the photos at `places` in this split, mirrored where `mirrored` is 1."""
+        chosen = [self.features[self.rows[place], flip] for place, flip in zip(places, mirrored, strict=True)]
+        return np.stack(chosen).astype(np.float32)

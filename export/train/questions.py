@@ -1,0 +1,205 @@
+"""Question-answer pairs about a photograph, made by rules from what several people wrote about it.
+
+Kinds: description, presence (is there a ...?), colour, count, activity. Presence is asked as often with yes as with no for
+every object, so that the answer cannot be guessed from the object's name.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+DESCRIBE = (
+    "Describe the picture.",
+    "What is in front of me?",
+    "What do you see?",
+    "What is in the picture?",
+    "What is happening?",
+    "What can you see in this picture?",
+)
+_PRESENCE = (
+    "Is there {a} in the picture?",
+    "Is there {a}?",
+    "Can you see {a}?",
+    "Do you see {a}?",
+    "Is there {a} in this photo?",
+)
+
+# What a question can name -> the words by which people may have written about it (regular plurals are added).
+_PEOPLE = "people person man woman boy girl child kid lady guy men women children player baby toddler rider skier climber"
+OBJECTS: dict[str, str] = {
+    "person": _PEOPLE + " surfer biker skateboarder snowboarder adult teenager someone couple crowd team male female cyclist"
+    " runner worker hiker swimmer jumper racer dancer wrestler performer athlete skater motorcyclist fan friend family",
+    "dog": "dog puppy greyhound poodle terrier retriever shepherd dalmatian collie labrador",
+    "man": "man men guy gentleman male",
+    "woman": "woman women lady ladies female",
+    "boy": "boy",
+    "girl": "girl",
+    "child": "child children kid boy girl toddler baby babies",
+    "baby": "baby babies infant toddler",
+    "ball": "ball football basketball soccer baseball volleyball",
+    "bicycle": "bike bicycle biker cyclist bicyclist biking cycling",
+    "motorcycle": "motorcycle motorbike motocross dirtbike",
+    "car": "car vehicle automobile taxi truck van jeep suv",
+    "boat": "boat canoe kayak raft sailboat ship",
+    "horse": "horse pony",
+    "bird": "bird duck seagull pigeon goose geese flamingo",
+    "tree": "tree woods forest wooded palm",
+    "snow": "snow snowy snowboarder snowboard skier ski skiing snowboarding snowball sled snowmobile",
+    "beach": "beach sand sandy shore seashore",
+    "pool": "pool",
+    "grass": "grass grassy lawn",
+    "mountain": "mountain hill cliff mountainside peak",
+    "building": "building house store church skyscraper",
+    "street": "street road sidewalk crosswalk",
+    "fence": "fence railing",
+    "bench": "bench",
+    "hat": "hat cap beanie",
+    "helmet": "helmet",
+    "skateboard": "skateboard skateboarder skateboarding",
+    "surfboard": "surfboard surfer surfing surf",
+    "ramp": "ramp halfpipe",
+    "toy": "toy frisbee",
+    "frisbee": "frisbee",
+    "table": "table",
+    "chair": "chair",
+    "rope": "rope",
+    "swing": "swing",
+    "slide": "slide",
+    "umbrella": "umbrella",
+    "guitar": "guitar",
+    "camera": "photographer photograph photo photographing",
+    "sign": "sign",
+    "flower": "flower",
+    "water": "water ocean pool lake river sea wave stream fountain pond puddle creek surf swimming swim surfer waterfall boat"
+    " kayak canoe splash",
+    "rock": "rock rocky boulder cliff stone",
+    "bag": "bag backpack purse suitcase",
+    "sunglasses": "sunglasses glasses goggles",
+    "crowd": "crowd audience spectator",
+}
+_UNCOUNTED = {"snow", "grass", "water", "sunglasses"}
+_LOOSE = {"camera"}  # the word also stands for the photographer's own; not asked about
+
+_COLOURS = "black white red blue green yellow brown orange pink purple grey gray tan blond blonde golden silver"
+_COLOURED = (
+    "dog dogs shirt jacket dress hat car ball pants shorts hair coat suit cap helmet sweater uniform bike toy horse frisbee"
+    " swimsuit shirts uniforms outfit t-shirt jersey boat bird motorcycle skirt top vest kayak truck collar fence umbrella"
+)
+_NUMBERS = "two three four five six"
+_COUNTED = "dogs men women boys girls children people kids players ladies bikers surfers horses birds hikers cyclists"
+_ACTORS = "man woman boy girl child dog person baby lady skier surfer snowboarder skateboarder player toddler kid rider climber"
+_PAINT = _COLOURS.replace(" ", "|")
+_COLOUR_OF = re.compile(
+    rf"\b((?:{_PAINT})(?:(?: and |, | )(?:{_PAINT}))?) ({'|'.join(_COLOURED.split())})\b"
+)
+_COUNT_OF = re.compile(
+    rf"\b({'|'.join(_NUMBERS.split())}) (?:\w+ )?({'|'.join(_COUNTED.split())})\b"
+)
+_DOING = re.compile(
+    rf"^(?:a|an|the|one) (?:[\w-]+ ){{0,3}}?({'|'.join(_ACTORS.split())})"
+    r"(?: in [\w ]{3,24}?| with [\w ]{3,20}?| wearing [\w ]{3,24}?)? (?:is |are )?"
+    r"((?!wearing|looking|being|during|building|morning|evening|railing|king|ring|clothing)[a-z]{2,}ing\b.*)$"
+)
+_SPELLING = {"gray": "grey", "blonde": "blond"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question with every answer that people gave; `kind` is description, presence, colour, count or activity."""
+
+    kind: str
+    text: str
+    answers: tuple[str, ...]
+
+
+def clean_caption(caption: str) -> str:
+    """A caption as a spoken sentence: capital first letter, one full stop, no space before punctuation."""
+    text = re.sub(r"\s+([.,!?;:'])", r"\1", " ".join(caption.split())).replace(' "', ' "').strip(" .")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def words_of(captions: Sequence[str]) -> list[set[str]]:
+    return [set(re.findall(r"[a-z][a-z-]*", caption.lower())) for caption in captions]
+
+
+def _forms(words: str) -> frozenset[str]:
+    return frozenset(form for word in words.split() for form in (word, f"{word}s", f"{word}es"))
+
+
+_FORMS = {name: _forms(words) for name, words in OBJECTS.items() if name not in _LOOSE}
+
+
+def objects_in(captions: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Objects that at least two people mention, and objects that anybody mentions."""
+    words = words_of(captions)
+    counts = Counter(name for said in words for name, forms in _FORMS.items() if said & forms)
+    return {name for name, n in counts.items() if n >= 2}, set(counts)
+
+
+def presence_question(name: str, rng: random.Random) -> str:
+    article = "any" if name in _UNCOUNTED else "an" if name[0] in "aeiou" else "a"
+    return rng.choice(_PRESENCE).format(a=f"{article} {name}")
+
+
+def _colours(captions: Sequence[str]) -> Iterator[Question]:
+    found: dict[str, Counter[str]] = {}
+    for caption in captions:
+        for colour, thing in _COLOUR_OF.findall(caption.lower()):
+            plain = " and ".join(_SPELLING.get(c, c) for c in re.split(r" and |, | ", colour))
+            found.setdefault(thing, Counter())[plain] += 1
+    for thing, votes in found.items():
+        best, count = votes.most_common(1)[0]
+        if count * 2 >= votes.total():
+            verb = "are" if thing.endswith("s") and thing not in ("dress", "glass") else "is"
+            yield Question("colour", f"What color {verb} the {thing}?", (f"{best.capitalize()}.",))
+
+
+def _counts(captions: Sequence[str]) -> Iterator[Question]:
+    found: dict[str, Counter[str]] = {}
+    for caption in captions:
+        for number, things in _COUNT_OF.findall(caption.lower()):
+            found.setdefault(things, Counter())[number] += 1
+    for things, votes in found.items():
+        best, count = votes.most_common(1)[0]
+        if count * 2 > votes.total():
+            yield Question("count", f"How many {things} are there?", (f"{best.capitalize()}.",))
+
+
+def _activities(captions: Sequence[str]) -> Iterator[Question]:
+    found: dict[str, list[str]] = {}
+    for caption in captions:
+        match = _DOING.match(caption.lower().strip(" ."))
+        if match:
+            phrase = re.split(r" while | as | and | , |,|\.", match[2])[0].strip()
+            if 2 <= len(phrase.split()) <= 9:
+                found.setdefault(match[1], []).append(f"{phrase.capitalize()}.")
+    for actor, answers in found.items():
+        yield Question("activity", f"What is the {actor} doing?", tuple(dict.fromkeys(answers))[:2])
+
+
+def short_questions(captions: Sequence[str]) -> list[Question]:
+    """The colour, count and activity questions that the captions answer."""
+    return [*_colours(captions), *_counts(captions), *_activities(captions)]
+
+
+def balanced_presence(photos: Sequence[Sequence[str]], per_object: int, rng: random.Random) -> list[list[Question]]:
+    """Presence questions for each photo's captions; every object gets equally many yes and no, at most `per_object` each.
+
+    Yes: at least two people mention it. No: nobody does.
+    """
+    sure, any_mention = zip(*(objects_in(captions) for captions in photos), strict=True)
+    out: list[list[Question]] = [[] for _ in photos]
+    for name in _FORMS:
+        yes = [i for i, names in enumerate(sure) if name in names]
+        no = [i for i, names in enumerate(any_mention) if name not in names]
+        count = min(len(yes), len(no), per_object)
+        for answer, rows in (("Yes.", yes), ("No.", no)):
+            for i in rng.sample(rows, count):
+                out[i].append(Question("presence", presence_question(name, rng), (answer,)))
+    for questions in out:
+        rng.shuffle(questions)
+    return out
