@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +92,10 @@ def test_rotary_tables_turn_the_first_pair_by_one_radian(tiny: Assembly) -> None
 
 
 @pytest.mark.torch
-def test_tiny_model_equals_pytorch(tiny: Assembly, tiny_folder: Path, open_decoder: Any) -> None:
-    torch = pytest.importorskip("torch")
-    reference = torch_llama(tiny)
+def test_tiny_model_equals_pytorch(tiny: Assembly, tiny_folder: Path, open_decoder: Any, torch_llama: Any) -> None:
+    import torch
+
+    reference = torch_llama(tiny.language)
     decoder = open_decoder(tiny_folder, "")
     for length in (1, 3, len(IDS)):
         with torch.no_grad():
@@ -105,35 +105,3 @@ def test_tiny_model_equals_pytorch(tiny: Assembly, tiny_folder: Path, open_decod
     with torch.no_grad():
         generated = reference.generate(torch.tensor([IDS]), max_new_tokens=30, min_new_tokens=30, do_sample=False)
     assert decoder.greedy(IDS, 30) == generated[0, len(IDS) :].tolist()
-
-
-def torch_llama(model: Assembly) -> Any:
-    """Transformers' Llama with the same weights."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    import torch
-
-    config = model.language.config
-    reference = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.hidden,
-            intermediate_size=config.intermediate,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            head_dim=config.head_dim,
-            max_position_embeddings=config.context,
-            rms_norm_eps=config.norm_epsilon,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-            tie_word_embeddings=True,
-            eos_token_id=None,
-            bos_token_id=None,
-            pad_token_id=None,
-        )
-    )
-    state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in model.language.tensors.items()}
-    missing, unexpected = reference.load_state_dict(state, strict=False)
-    assert missing in ([], ["lm_head.weight"]) and unexpected == [], sys.exc_info()
-    reference.tie_weights()
-    return reference.eval()

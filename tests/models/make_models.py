@@ -2,8 +2,8 @@
 
     python tests/models/make_models.py FOLDER
 
-makes FOLDER/tiny_vlm, a bundle with both precisions. The committed output is in this folder; test_make_models.py makes it
-again and compares.
+makes FOLDER/tiny_vlm, a bundle with both precisions. The committed output is in this folder; test_make_models.py makes
+it again and compares.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def tiny_connector(seed: int = 3) -> dict[str, FloatArray]:
     random = np.random.default_rng(seed)
     shapes = {"red": (_REDUCED, _HEAD_CHANNELS), "f1": (_INNER, 4 * _REDUCED), "f2": (CONFIG.hidden, _INNER)}
     tensors: dict[str, FloatArray] = {
-        "g": np.float32(0.2) * np.ones((), np.float32),
+        "g": np.full((), 0.2, np.float32),
         "ln.weight": np.ones(4 * _REDUCED, np.float32),
         "ln.bias": np.zeros(4 * _REDUCED, np.float32),
         "pos": 0.05 * random.standard_normal(((SIDE // 64) ** 2, CONFIG.hidden), dtype=np.float32),

@@ -1,0 +1,252 @@
+"""Tokens a second of prefill and decode: ours, llama.cpp and transformers, taking turns in one run.
+
+    nice -n 15 pip install llama-cpp-python            # compiles for 6 minutes and more; left out if it is not there
+    pip install -e '.[export]'                         # for transformers; left out if it is not there
+    python benchmarks/decode.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --bundle bundle/ [--json]
+
+All run the same ids on the same number of threads. Ours runs the bundle through the engine's own decoder, with keys and
+values in place; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
+its C interface; transformers runs the GGUF's weights in fp32 with its dynamic cache. Every round measures each runner
+once, in rotating order, with a pause between so that no runner's spinning threads are in the next one's way. Decode
+includes the choice of the most probable token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+_PAUSE_S = 0.3
+
+
+class Runner(Protocol):
+    """A language model with one cache. Both methods return seconds."""
+
+    def prefill(self, ids: list[int]) -> float:
+        """Forget everything, then compute `ids`."""
+        ...
+
+    def decode(self, count: int) -> float:
+        """Add `count` tokens, each the most probable one."""
+        ...
+
+
+class OurRunner:
+    def __init__(self, bundle_folder: Path, threads: int) -> None:
+        from lorgnette.device.session import OnnxSession
+        from lorgnette.llm.bundle import ModelBundle
+        from lorgnette.llm.decoder import Decoder
+
+        bundle = ModelBundle.open(bundle_folder)
+        self._embed = OnnxSession(bundle.path("embed_tokens"), threads)
+        self._decoder = Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
+        self._cache = self._decoder.new_cache()
+
+    def prefill(self, ids: list[int]) -> float:
+        started = time.perf_counter()
+        self._cache.rewind(0)
+        self._append(ids)
+        return time.perf_counter() - started
+
+    def decode(self, count: int) -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            self._append([int(self._logits.argmax())])
+        return time.perf_counter() - started
+
+    def _append(self, ids: list[int]) -> None:
+        rows = self._embed.run({"input_ids": np.array([ids], np.int64)})["inputs_embeds"][0]
+        self._logits = self._decoder.append(rows, self._cache)
+
+
+class LlamaCppRunner:
+    def __init__(self, gguf: Path, threads: int, context: int) -> None:
+        import llama_cpp
+
+        self._api = llama_cpp
+        self._model = llama_cpp.Llama(
+            str(gguf), n_ctx=context, n_batch=context, n_threads=threads, n_threads_batch=threads, verbose=False
+        )
+
+    def prefill(self, ids: list[int]) -> float:
+        started = time.perf_counter()
+        self._model.reset()
+        self._model.eval(ids)
+        self._api.llama_synchronize(self._model.ctx)
+        return time.perf_counter() - started
+
+    def decode(self, count: int) -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            logits = self._api.llama_get_logits_ith(self._model.ctx, -1)
+            best = int(np.ctypeslib.as_array(logits, (self._model.n_vocab(),)).argmax())
+            self._model.eval([best])
+        self._api.llama_synchronize(self._model.ctx)
+        return time.perf_counter() - started
+
+
+class TransformersRunner:
+    def __init__(self, gguf: Path, threads: int) -> None:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        from lorgnette.export.gguf_checkpoint import read_gguf
+
+        torch.set_num_threads(threads)
+        self._torch = torch
+        weights = read_gguf(gguf).weights
+        config = weights.config
+        self._model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=config.vocabulary,
+                hidden_size=config.hidden,
+                intermediate_size=config.intermediate,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                num_key_value_heads=config.kv_heads,
+                max_position_embeddings=config.context,
+                rms_norm_eps=config.norm_epsilon,
+                rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+                tie_word_embeddings=True,
+            )
+        ).eval()
+        state = {name: torch.from_numpy(np.array(array)) for name, array in weights.tensors.items()}
+        self._model.load_state_dict(state, strict=False)
+        self._model.tie_weights()
+
+    def prefill(self, ids: list[int]) -> float:
+        started = time.perf_counter()
+        self._cache = None
+        self._append(ids)
+        return time.perf_counter() - started
+
+    def decode(self, count: int) -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            self._append([int(self._logits.argmax())])
+        return time.perf_counter() - started
+
+    def _append(self, ids: list[int]) -> None:
+        with self._torch.inference_mode():
+            output = self._model(
+                self._torch.tensor([ids]), past_key_values=self._cache, use_cache=True, logits_to_keep=1
+            )
+        self._cache, self._logits = output.past_key_values, output.logits[0, -1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--prompt", type=int, default=128, help="tokens of prefill")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens of decode, after the prefill")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+
+    runners = _open_runners(args)
+    ids = np.random.default_rng(0).integers(100, 40_000, args.prompt).tolist()
+    rates: dict[str, dict[str, list[float]]] = {name: {"prefill": [], "decode": []} for name in runners}
+    for round_number in range(-1, args.rounds):  # round -1 warms up
+        names = list(runners)
+        for name in names[round_number % len(names) :] + names[: round_number % len(names)]:
+            time.sleep(_PAUSE_S)
+            prefill_s = runners[name].prefill(ids)
+            decode_s = runners[name].decode(args.tokens)
+            if round_number >= 0:
+                rates[name]["prefill"].append(len(ids) / prefill_s)
+                rates[name]["decode"].append(args.tokens / decode_s)
+    report = _report(args, rates)
+    if args.json:
+        print(json.dumps(report, indent=1))
+    else:
+        _print(report)
+    return 0
+
+
+def _open_runners(args: argparse.Namespace) -> dict[str, Runner]:
+    runners: dict[str, Runner] = {"ours": OurRunner(args.bundle, args.threads)}
+    if importlib.util.find_spec("llama_cpp"):
+        runners["llama.cpp"] = LlamaCppRunner(args.gguf, args.threads, args.prompt + args.tokens + 8)
+    else:
+        print("llama.cpp is left out: pip install llama-cpp-python (it compiles for minutes)", file=sys.stderr)
+    if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
+        runners["transformers"] = TransformersRunner(args.gguf, args.threads)
+    else:
+        print("transformers is left out: pip install -e '.[export]'", file=sys.stderr)
+    return runners
+
+
+def _report(args: argparse.Namespace, rates: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Medians in tokens a second, and ratios as the median of the rounds' own ratios."""
+    ratios = {
+        f"{kind}, ours to {name}": round(
+            statistics.median(a / b for a, b in zip(rates["ours"][kind], rates[name][kind], strict=True)), 3
+        )
+        for name in rates
+        if name != "ours"
+        for kind in ("decode", "prefill")
+    }
+    packages = ("onnxruntime", "llama-cpp-python", "transformers", "torch")
+    return {
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "load_average": round(os.getloadavg()[0], 2),
+            "python": platform.python_version(),
+        },
+        "versions": {name: _version(name) for name in packages},
+        "settings": {key: getattr(args, key) for key in ("threads", "rounds", "prompt", "tokens")},
+        "tokens_per_second": {
+            name: {
+                kind: {"median": round(statistics.median(v), 1), "low": round(min(v), 1), "high": round(max(v), 1)}
+                for kind, v in kinds.items()
+            }
+            for name, kinds in rates.items()
+        },
+        "ratios": ratios,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    machine, settings = report["machine"], report["settings"]
+    print(f"{machine['processor']}, {machine['cores']} cores, load {machine['load_average']} at the end")
+    print(f"{settings['threads']} threads, {settings['rounds']} rounds, medians (low to high), tokens a second")
+    for kind in ("decode", "prefill"):
+        print(f"{kind} ({settings['tokens' if kind == 'decode' else 'prompt']} tokens)")
+        for name, kinds in report["tokens_per_second"].items():
+            row = kinds[kind]
+            print(f"  {name:14} {row['median']:8.1f}  ({row['low']:.1f} to {row['high']:.1f})")
+    for name, ratio in report["ratios"].items():
+        print(f"{name}: {ratio:.2f}")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Merging low-rank updates, and adapters that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lorgnette.export.adapter import merge, read_adapter
+from lorgnette.export.assembly import Assembly
+from lorgnette.export.llama import WeightsFormatError
+
+LINEAR = "model.layers.1.mlp.up_proj"
+
+
+def tensors(model: Assembly) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(5)
+    update = {"A": random.standard_normal((4, 64)), "B": random.standard_normal((96, 4))}
+    return {f"con.{name}": np.asarray(array, np.float16) for name, array in model.connector.items()} | {
+        f"lora.{LINEAR}.{part}": array.astype(np.float16) for part, array in update.items()
+    }
+
+
+def test_update_is_twice_the_product(tiny: Assembly, tmp_path: Path) -> None:
+    stored = tensors(tiny)
+    save_file(stored, tmp_path / "adapter.safetensors")
+    adapter = read_adapter(tmp_path / "adapter.safetensors")
+    merged = merge(tiny.language, adapter)
+    down, up = (stored[f"lora.{LINEAR}.{part}"].astype(np.float64) for part in "AB")
+    expected = tiny.language.tensors[f"{LINEAR}.weight"] + 2 * (up @ down)
+    np.testing.assert_allclose(merged.tensors[f"{LINEAR}.weight"], expected, rtol=1e-5, atol=1e-5)
+    untouched = [name for name in merged.tensors if name != f"{LINEAR}.weight"]
+    assert all(merged.tensors[name] is tiny.language.tensors[name] for name in untouched)
+    assert all(array.dtype == np.float32 for array in adapter.connector.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"con.f1.weight": None}, "lacks con.f1.weight"),
+        ({f"lora.{LINEAR}.B": None}, "lacks lora"),
+        ({f"lora.{LINEAR}.B": np.zeros((95, 4), np.float16)}, "does not fit"),
+        (
+            {
+                "lora.model.layers.9.mlp.up_proj.A": np.zeros((4, 64)),
+                "lora.model.layers.9.mlp.up_proj.B": np.zeros((96, 4)),
+            },
+            "layers.9",
+        ),
+    ],
+)
+def test_adapters_that_do_not_fit(
+    tiny: Assembly, tmp_path: Path, change: dict[str, np.ndarray | None], reason: str
+) -> None:
+    stored = {name: array for name, array in (tensors(tiny) | change).items() if array is not None}
+    save_file(stored, tmp_path / "adapter.safetensors")
+    with pytest.raises(WeightsFormatError, match=reason):
+        merge(tiny.language, read_adapter(tmp_path / "adapter.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100])
+def test_damaged_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "adapter.safetensors").write_bytes(content)
+    with pytest.raises(WeightsFormatError, match="cannot read the adapter"):
+        read_adapter(tmp_path / "adapter.safetensors")

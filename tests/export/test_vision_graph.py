@@ -1,0 +1,85 @@
+"""The image encoder with its connector in one graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from lorgnette.export.assembly import Assembly
+from lorgnette.export.encoder_graph import encoder_nodes
+from lorgnette.export.graph_builder import GraphBuilder, value
+from lorgnette.export.llama import FloatArray, WeightsFormatError
+from lorgnette.export.vision_graph import write_vision_encoder
+
+
+def features_of(model: Assembly, pixels: FloatArray) -> FloatArray:
+    """The encoder alone: [B, C, cells, cells]."""
+    graph = GraphBuilder("encoder")
+    graph.adopt(*encoder_nodes(model.encoder, "pixel_values", "features"))
+    onnx_model = graph.model(
+        [value("pixel_values", 1, list(pixels.shape))], [value("features", 1, ["b", "c", "h", "w"])]
+    )
+    (features,) = onnxruntime.InferenceSession(onnx_model.SerializeToString()).run(None, {"pixel_values": pixels})
+    return np.asarray(features)
+
+
+def connect(model: Assembly, features: FloatArray) -> FloatArray:
+    """The recipe's connector, cell by cell."""
+    from math import erf
+
+    con = model.connector
+    batch, _, side, _ = features.shape
+    reduced = np.einsum("bchw,oc->bhwo", features, con["red.weight"]) + con["red.bias"]
+    tokens = []
+    for row in range(0, side, 2):
+        for column in range(0, side, 2):
+            cell = [reduced[:, row + dy, column + dx] for dy in (0, 1) for dx in (0, 1)]
+            x = np.concatenate(cell, axis=-1)
+            x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+            x = (x * con["ln.weight"] + con["ln.bias"]) @ con["f1.weight"].T + con["f1.bias"]
+            x = x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2)))
+            x = x @ con["f2.weight"].T + con["f2.bias"]
+            x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+            tokens.append(x * np.sqrt(x.shape[-1]) * con["g"] + con["pos"][len(tokens)])
+    assert len(tokens) == len(con["pos"]) and batch == len(features)
+    return np.stack(tokens, axis=1).astype(np.float32)
+
+
+def test_connector_follows_the_recipe(tiny: Assembly, tiny_folder: Path) -> None:
+    pixels = np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32)
+    session = onnxruntime.InferenceSession(tiny_folder / "vision_encoder.onnx")
+    (actual,) = session.run(["image_features"], {"pixel_values": pixels})
+    expected = connect(tiny, features_of(tiny, pixels))
+    assert actual.shape == (2, 4, 64)
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert np.abs(actual[0] - actual[1]).max() > 0.01
+
+
+@pytest.mark.torch
+def test_connector_equals_the_one_that_is_trained(tiny: Assembly, tiny_folder: Path) -> None:
+    """The graph against the training's own module, at the real sizes."""
+    torch = pytest.importorskip("torch")
+    from lorgnette.export.train.connector import Connector
+
+    torch.manual_seed(0)
+    module = Connector(576)
+    con = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
+    con["pos"] = 0.1 * np.random.default_rng(1).standard_normal((25, 576), dtype=np.float32)
+    module.pos.data = torch.from_numpy(con["pos"])
+    features = np.random.default_rng(2).standard_normal((2, 1280, 10, 10)).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(features).flatten(2).transpose(1, 2)).numpy()
+    from dataclasses import replace
+
+    np.testing.assert_allclose(connect(replace(tiny, connector=con), features), expected, atol=1e-4)
+
+
+def test_parts_that_do_not_fit(tiny: Assembly, tmp_path: Path) -> None:
+    with pytest.raises(WeightsFormatError, match="9 tokens, the connector has 4"):
+        write_vision_encoder(tiny.encoder, tiny.connector, 192, tmp_path / "v.onnx")
+    damaged = {name: array for name, array in tiny.encoder.items() if not name.startswith("_conv_head")}
+    with pytest.raises(WeightsFormatError, match="lacks _conv_head"):
+        write_vision_encoder(damaged, tiny.connector, 128, tmp_path / "v.onnx")
