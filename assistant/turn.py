@@ -85,6 +85,16 @@ class Turns:
         self._synthesizer = synthesizer
         self._language = language
 
+    def ready(self) -> None:
+        """Wait until every part is there. Raises what loading raised."""
+        for part in (self._engine, self._transcriber, self._synthesizer):
+            if part is not None:
+                part()
+
+    def in_writing(self) -> Turns:
+        """The same engine, with answers that are not spoken."""
+        return Turns(self._engine, self._transcriber, None, self._language)
+
     def look(self, picture: Frame) -> Look:
         """Look at a picture before a question about it is known; the turn then finds it done."""
         return self._engine().look(picture)

@@ -54,6 +54,12 @@ class Wiring:
             self.config.speech.language or None,
         )
 
+    def weights(self) -> list[str]:
+        """Names of the weights that the settings need for a spoken answer to a spoken question."""
+        speech = self.config.speech
+        names = [speech.transcriber] if speech.voice in VOICES else [speech.transcriber, speech.voice]
+        return names if self.config.engine.bundle else [*names, *EMBEDDED_WEIGHTS]
+
     def make_ready(self, *, hear: bool, speak: bool) -> None:
         """Have all weights and the bundle on this machine. Raises WeightsError or BundleError."""
         speech = self.config.speech
@@ -145,6 +151,8 @@ def _silent(wiring: Wiring) -> Synthesizer:
     return SilentSynthesizer()
 
 
+# What the embedded model's bundle is built from.
+EMBEDDED_WEIGHTS = ("smollm2-135m-instruct", "efficientnet-lite2")
 # Parts that need no weights, by the name that stands in the settings where a bundle or a voice would.
 ENGINES: dict[str, Callable[[Wiring], Engine]] = {"echo": _echo_engine}
 VOICES: dict[str, Callable[[Wiring], Synthesizer]] = {"silent": _silent}

@@ -53,12 +53,13 @@ def outlets(wiring: Wiring, speak: bool, out: Path | None) -> Iterator[list[Play
 def take_turn(
     turns: Turns, question: Question, plays: list[Play], traces: TraceLog | None, *, live: bool = False
 ) -> Outcome:
-    """Take one turn: the question as it was heard goes to stderr, with `live` the answer goes to stdout as it comes."""
+    """Take one turn. With `live` the question as it was heard goes to stderr, and the answer to stdout as it comes."""
     transcript: Transcript | None = None
     for event in turns.take(question, CancelScope()):
         match event:
             case Heard(transcript):
-                print(f"heard: {transcript.text}", file=sys.stderr, flush=True)
+                if live:
+                    print(f"heard: {transcript.text}", file=sys.stderr, flush=True)
             case Written(token) if live:
                 print(token.text, end="", flush=True)
             case Spoken(_, sound):
