@@ -119,12 +119,14 @@ class WeightStore:
             return [file.path for file in weight.files]
         with self._alone(weight):
             damaged = {files: damaged_files(home, files) for files in weight.variants()}
-            for files, bad in damaged.items():
-                if not bad:
-                    write_stamp(home, files, stamped_origin(home))
-                    return []
-            remove_stamp(home)
-            return min(damaged.values(), key=len)
+            # Where no set of files is whole, speak of the one that was meant: the one with the same names.
+            present = {path.relative_to(home).as_posix() for path in home.rglob("*")}
+            files = min(damaged, key=lambda files: (len(damaged[files]), -sum(f.path in present for f in files)))
+            if damaged[files]:
+                remove_stamp(home)
+            else:
+                write_stamp(home, files, stamped_origin(home))
+            return damaged[files]
 
     def remove(self, name: str) -> bool:
         """Deletes the weight and what a broken pull left of it; returns whether there was anything."""
