@@ -6,6 +6,7 @@ import os
 import tempfile
 import wave
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,11 @@ class WavFile:
         self._partial.replace(self._path)
 
     def _discard(self) -> None:
-        try:
+        with suppress(OSError, ValueError):  # a full disk fails once more on closing; it has been reported
+            if self._writer is not None:
+                self._writer.close()
+        with suppress(OSError):
             self._file.close()
-        except OSError:
-            pass  # a full disk fails once more on closing; it has been reported
         self._partial.unlink(missing_ok=True)
 
     def _failed(self, error: OSError) -> InputError:

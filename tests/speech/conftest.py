@@ -1,0 +1,34 @@
+"""The real models, opened once for all tests that are marked `weights`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lorgnette.assistant.config import load_config
+from lorgnette.assistant.weights.store import WeightStore
+from lorgnette.speech.piper import PiperSynthesizer
+from lorgnette.speech.voice_activity import SileroDetector
+from lorgnette.speech.whisper import WhisperTranscriber
+
+
+@pytest.fixture(scope="session")
+def transcriber() -> WhisperTranscriber:
+    return WhisperTranscriber(WeightStore.from_config(load_config()).path("whisper-base"))
+
+
+@pytest.fixture(scope="session")
+def voice_dir() -> Path:
+    return WeightStore.from_config(load_config()).path("piper-en-us-joe-medium")
+
+
+@pytest.fixture(scope="session")
+def voice(voice_dir: Path) -> PiperSynthesizer:
+    return PiperSynthesizer(voice_dir)
+
+
+@pytest.fixture(scope="session")
+def detector() -> SileroDetector:
+    """Needs no weights: the model is in faster-whisper's wheel."""
+    return SileroDetector()
