@@ -1,4 +1,4 @@
-"""A package registry and a hub in a box: small wheels in a folder that real pip reads, files on a real local HTTP server."""
+"""A registry and a hub in a box: small wheels in a folder that real pip reads, files on a real local HTTP server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import zipfile
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,9 @@ class Registry:
         """Puts a wheel there and returns its entry for a catalogue."""
         folder_name = name.replace("-", "_")
         info = f"{folder_name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-there\n"
         files = members | {
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-there\n".encode(),
+            f"{info}/METADATA": metadata.encode(),
             f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         wheel = self.folder / f"{folder_name}-{version}-py3-none-any.whl"
@@ -121,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             return  # the reader was killed, which is the point of some tests
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it)
         return
 
 
