@@ -87,9 +87,8 @@ def test_a_reader_that_has_enough_hears_no_complaint(tmp_path: Path) -> None:
     environment = os.environ | {"LORGNETTE_CACHE": str(tmp_path)}
     read_end, write_end = os.pipe()
     os.close(read_end)
-    with open(write_end, "wb") as closed_pipe:
-        done = subprocess.run(
-            [*COMMAND, "models", "list", "--json"], env=environment, stdout=closed_pipe, stderr=subprocess.PIPE
-        )
+    command = [*COMMAND, "models", "list", "--json"]
+    done = subprocess.run(command, env=environment, stdout=write_end, stderr=subprocess.PIPE)
+    os.close(write_end)
     assert done.stderr == b""
     assert done.returncode == 141
