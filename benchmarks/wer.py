@@ -138,7 +138,8 @@ def main() -> None:
         return
     print(machine)
     for name, row in {**voices, "all but ours": others}.items():
-        print(f"{name:20} WER {row['wer']:6.1%}   median {row['took_s_median']:.2f} s   {row['real_time_factor']:.2f} x")
+        speed = f"median {row['took_s_median']:.2f} s, {row['real_time_factor']:.2f} x real time"
+        print(f"{name:20} WER {row['wer']:6.1%}   {speed}")
 
 
 if __name__ == "__main__":

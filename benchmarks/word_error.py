@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 # Spellings that sound alike count as the same word; without this British and American speech cannot share a test.
 _SAME = {"color": "colour", "colors": "colours", "gray": "grey", "motor cycle": "motorcycle", "ok": "okay"}
-_NUMBERS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
+_NUMBERS = {
+    str(n): word
+    for n, word in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+}
 
 
 def normalised_words(text: str) -> list[str]:

@@ -54,13 +54,15 @@ def _decode(data: bytes, header: PictureHeader, name: str) -> npt.NDArray[np.uin
     level = cv2.utils.logging.setLogLevel(_SILENT)
     # OpenCV's colour modes apply the EXIF rotation but lose transparency; IMREAD_UNCHANGED the other way round.
     try:
+        decoded: npt.NDArray[np.generic] | None
         pixels: npt.NDArray[np.uint8] | None = None
         if header.has_alpha:
             decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
             if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 4:
                 pixels = _upright(_on_white(decoded), header.orientation)
         if pixels is None:
-            pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+            decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+            pixels = None if decoded is None else decoded.astype(np.uint8, copy=False)
     except (cv2.error, MemoryError) as error:
         raise InputError(f"{name} is a broken {header.kind} picture", _FORMATS_HINT) from error
     finally:

@@ -23,7 +23,9 @@ def load_portaudio() -> Any:
     try:
         import sounddevice
     except OSError as error:  # the wheel for Linux does not carry the library
-        raise DeviceError("the sound library PortAudio is not installed", "sudo apt-get install libportaudio2") from error
+        raise DeviceError(
+            "the sound library PortAudio is not installed", "sudo apt-get install libportaudio2"
+        ) from error
     except ImportError as error:
         raise DeviceError("the Python package sounddevice is not installed", "pip install sounddevice") from error
     return sounddevice

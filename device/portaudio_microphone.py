@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lorgnette.device.capture import CaptureGate
 from lorgnette.device.errors import DeviceError
@@ -15,8 +18,9 @@ from lorgnette.device.resample import Resampler
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
 
-_SILENT_LIMIT_S = 2.0
-_POLL_S = 0.005
+_SILENT_LIMIT_S = 3.0
+_BLOCKS_KEPT = 512
+"""Of 10 to 50 ms each: whoever is further behind than that misses the oldest sound, and memory stays bounded."""
 
 
 class PortAudioMicrophone:
@@ -30,27 +34,39 @@ class PortAudioMicrophone:
         """As Microphone.chunks. The device's own rate is used and resampled: few of them can do 16 kHz."""
         library = load_portaudio()
         rate_hz = default_rate_hz(library, "input", self._device)
-        block = CHUNK_SAMPLES * rate_hz // SPEECH_RATE_HZ
-        with self._gate.capturing("microphone"), translated("microphone"):
-            stream = library.InputStream(
-                samplerate=rate_hz, device=self._device, channels=1, dtype="float32", latency="low"
-            )
-            with stream:
-                resampler = Resampler(SPEECH_RATE_HZ)
-                waiting = np.zeros(0, np.float32)
-                while True:
-                    self._wait(stream, block)
-                    recorded, _overflowed = stream.read(block)
-                    waiting = np.concatenate([waiting, resampler.push(recorded[:, 0].copy(), rate_hz)])
-                    while len(waiting) >= CHUNK_SAMPLES:
-                        began_ns = time.monotonic_ns() - len(waiting) * 1_000_000_000 // SPEECH_RATE_HZ
-                        yield AudioChunk(waiting[:CHUNK_SAMPLES], SPEECH_RATE_HZ, began_ns)
-                        waiting = waiting[CHUNK_SAMPLES:]
+        blocks: queue.Queue[npt.NDArray[np.float32]] = queue.Queue(_BLOCKS_KEPT)
 
-    def _wait(self, stream: object, block: int) -> None:
-        """PortAudio's blocking read waits for ever on a device that was pulled out: this has a deadline."""
-        deadline_s = time.monotonic() + _SILENT_LIMIT_S
-        while stream.read_available < block:  # type: ignore[attr-defined]
-            if time.monotonic() > deadline_s:
-                raise DeviceError("the microphone stopped sending sound", "was it unplugged?")
-            time.sleep(_POLL_S)
+        # Called in PortAudio's thread, which takes sound from the device even while this process computes.
+        def keep(recorded: npt.NDArray[np.float32], _frames: int, _time: Any, _status: Any) -> None:
+            if blocks.full():
+                blocks.get_nowait()
+            blocks.put_nowait(recorded[:, 0].copy())
+
+        with (
+            self._gate.capturing("microphone"),
+            translated("microphone"),
+            library.InputStream(
+                samplerate=rate_hz, device=self._device, channels=1, dtype="float32", latency="low", callback=keep
+            ),
+        ):
+            yield from _cut(_arriving(blocks), rate_hz)
+
+
+def _arriving(blocks: queue.Queue[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+    while True:
+        try:
+            yield blocks.get(timeout=_SILENT_LIMIT_S)
+        except queue.Empty:  # a device that was pulled out goes quiet without an error
+            raise DeviceError("the microphone stopped sending sound", "was it unplugged?") from None
+
+
+def _cut(blocks: Iterator[npt.NDArray[np.float32]], rate_hz: int) -> Iterator[AudioChunk]:
+    """Blocks of any length at `rate_hz` as chunks of 512 samples at 16 kHz."""
+    resampler = Resampler(SPEECH_RATE_HZ)
+    waiting = np.zeros(0, np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, resampler.push(block, rate_hz)])
+        while len(waiting) >= CHUNK_SAMPLES:
+            began_ns = time.monotonic_ns() - len(waiting) * 1_000_000_000 // SPEECH_RATE_HZ
+            yield AudioChunk(waiting[:CHUNK_SAMPLES], SPEECH_RATE_HZ, began_ns)
+            waiting = waiting[CHUNK_SAMPLES:]

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import time
+import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from lorgnette.device.errors import DeviceError
 from lorgnette.device.portaudio import default_rate_hz, device_key, load_portaudio, translated
 from lorgnette.device.resample import Resampler
 from lorgnette.device.sound import AudioChunk
 
-_BLOCK_S = 0.05
-_STUCK_LIMIT_S = 2.0
-_POLL_S = 0.005
+_AHEAD_S = 5.0
+"""How much sound may wait to be played before `play` waits too."""
+
+_STUCK_LIMIT_S = 3.0
 
 
 class PortAudioSpeaker:
     """The default speaker, or the one with the number or name `device`. It opens in the context, so that a missing one
-    is known before anything is computed for it."""
+    is known before anything is computed for it; between two chunks that come late it plays silence."""
 
     def __init__(self, device: str = "") -> None:
         self._device = device_key(device)
         self._rate_hz = 0
         self._stream: Any = None
         self._resampler: Resampler | None = None
+        self._waiting = np.zeros(0, np.float32)
+        self._moved = threading.Condition()
 
     def play(self, chunk: AudioChunk) -> None:
-        """As Speaker.play; blocks while the device's buffer is full."""
+        """As Speaker.play; blocks while five seconds of sound are waiting."""
         if self._resampler is None:
             self._resampler = Resampler(self._rate_hz)
-        self._write(self._resampler.push(chunk.samples, chunk.rate_hz))
+        self._append(self._resampler.push(chunk.samples, chunk.rate_hz))
 
     def __enter__(self) -> Self:
         library = load_portaudio()
         self._rate_hz = default_rate_hz(library, "output", self._device)
         with translated("speaker"):
             self._stream = library.OutputStream(
-                samplerate=self._rate_hz, device=self._device, channels=1, dtype="float32", latency="high"
+                samplerate=self._rate_hz,
+                device=self._device,
+                channels=1,
+                dtype="float32",
+                latency="high",
+                callback=self._fill,
             )
             self._stream.start()
         return self
@@ -47,27 +57,32 @@ class PortAudioSpeaker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with translated("speaker"):
+        try:
             if kind is None:
                 if self._resampler is not None:
-                    self._write(self._resampler.flush())
-                self._stream.stop()  # waits until the buffer was heard
-            else:
-                self._stream.abort()
-            self._stream.close()
+                    self._append(self._resampler.flush())
+                self._wait_until(lambda: len(self._waiting) == 0)
+                with translated("speaker"):
+                    self._stream.stop()  # waits until the device's own buffer was heard
+        finally:
+            with translated("speaker"):
+                self._stream.close()  # at once, whatever still waits
 
-    def _write(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-        block = int(_BLOCK_S * self._rate_hz)
-        with translated("speaker"):
-            for start in range(0, len(samples), block):
-                piece = samples[start : start + block]
-                self._wait(len(piece))
-                self._stream.write(np.ascontiguousarray(piece))
+    def _fill(self, played: npt.NDArray[np.float32], frames: int, _time: Any, _status: Any) -> None:
+        """Called in PortAudio's thread for the next `frames` samples."""
+        with self._moved:
+            ready, self._waiting = self._waiting[:frames], self._waiting[frames:]
+            self._moved.notify_all()
+        played[: len(ready), 0] = ready
+        played[len(ready) :] = 0
 
-    def _wait(self, samples: int) -> None:
-        """PortAudio's blocking write waits for ever on a device that was pulled out: this has a deadline."""
-        deadline_s = time.monotonic() + _STUCK_LIMIT_S
-        while self._stream.write_available < samples:
-            if time.monotonic() > deadline_s:
-                raise DeviceError("the speaker stopped taking sound", "was it unplugged?")
-            time.sleep(_POLL_S)
+    def _append(self, samples: npt.NDArray[np.float32]) -> None:
+        with self._moved:
+            self._waiting = np.concatenate([self._waiting, samples])
+        self._wait_until(lambda: len(self._waiting) <= _AHEAD_S * self._rate_hz)
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        with self._moved:
+            while not done():
+                if not self._moved.wait(_STUCK_LIMIT_S):  # a device that was pulled out asks for no more
+                    raise DeviceError("the speaker stopped playing", "was it unplugged?")

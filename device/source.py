@@ -23,8 +23,8 @@ def source_name(source: str | Path) -> str:
 def open_source(source: str | Path, kind: str, limit_bytes: int) -> BinaryIO:
     """Open `source` for reading, seekable, after the checks that give a clear line.
 
-    A file is opened where it lies; standard input and pipes are read into memory. `kind` names what is expected ("picture",
-    "recording") in the errors. Raises InputError for a missing, unreadable, empty or larger file, or a folder.
+    A file is opened where it lies; standard input and pipes are read into memory. `kind` ("picture", "recording") is
+    what the errors call it. Raises InputError for a missing, unreadable, empty or larger file, or a folder.
     """
     name = source_name(source)
     if str(source) == STDIN:

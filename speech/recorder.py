@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -55,7 +55,9 @@ class Recorder:
                     break
                 before.append(chunk)
                 if not taken and (number + 1) * FRAME_S >= self._patience_s:
-                    raise InputError(f"nobody spoke for {self._patience_s:g} seconds", "speak up, or check the microphone")
+                    raise InputError(
+                        f"nobody spoke for {self._patience_s:g} seconds", "speak up, or check the microphone"
+                    )
                 if len(taken) * FRAME_SAMPLES >= self._limit_s * SPEECH_RATE_HZ:
                     break
         if not taken:
@@ -64,6 +66,6 @@ class Recorder:
         return AudioChunk(samples, SPEECH_RATE_HZ, taken[0].timestamp_ns)
 
 
-def _closable(chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:
+def _closable(chunks: Iterator[AudioChunk]) -> Generator[AudioChunk, None, None]:
     """A generator around `chunks`: closing it ends the capture at once, whatever kind of iterator the driver gives."""
     yield from chunks

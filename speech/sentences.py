@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 
 # Sentence marks with the quotes and brackets that close after them, the space that follows, and the next character:
 # without it "3.5", "..." and "e.g. this" cannot be told from an end.
-_END = re.compile(r"""(?P<mark>[.!?…]+)(?P<close>["'”’»)\]]*)\s+(?=(?P<next>\S))""")
+_END = re.compile(r"""(?P<mark>[.!?…]+)(?P<close>["'”’»)\]]*)\s+(?=(?P<next>\S))""")  # noqa: RUF001
 # These need no space after them.
-_HARD_END = re.compile(r"\n\s*|[。！？]+[」』”]?\s*")
+_HARD_END = re.compile(r"\n\s*|[。！？]+[」』”]?\s*")  # noqa: RUF001
 _CLAUSE = re.compile(r"(?<=\w)[,;:]\s+(?=\S)|\s+[-–—]\s+(?=\S)")  # noqa: RUF001
-_ABBREVIATIONS = frozenset(
-    "adm approx apt ave capt cf co col corp dept dr e.g ed est fig gen gov hon i.e inc jr lt ltd messrs mr mrs ms mt no "
-    "nos p pp prof rep rev sen sgt sr st vol vs".split()
-)
+_SHORTENED = """
+adm approx apt ave capt cf co col corp dept dr e.g ed est fig gen gov hon i.e inc jr lt ltd messrs mr mrs ms mt no nos p
+pp prof rep rev sen sgt sr st vol vs
+"""
+_ABBREVIATIONS = frozenset(_SHORTENED.split())
 _LAST_WORD = re.compile(r"[\w.]+$")
 
 

@@ -27,7 +27,7 @@ class OneEncodingModel(WhisperModel):  # type: ignore[misc]
 
     def detect(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
         """Probabilities of the languages of the first 30 s of `samples` (16 kHz), by code, the likeliest first."""
-        # Transcription leaves the last column, which is padding, out of its window: the same here gives the same window.
+        # Transcription leaves the last column, which is padding, out of its window: doing so too gives the same window.
         features = self.feature_extractor(samples)[..., :-1]
         _, _, every = self.detect_language(features=features)
         return dict(every)

@@ -130,9 +130,12 @@ def test_only_gated_drivers_open_capture_hardware() -> None:
     opening = set()
     for package in ("device", "vision", "speech", "llm", "export", "assistant"):
         for file in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CAPTURE_CALLS:
-                    opening.add(file.relative_to(ROOT).as_posix())
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            called = {
+                node.func.attr for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            }
+            if called & CAPTURE_CALLS:
+                opening.add(file.relative_to(ROOT).as_posix())
     assert opening == {"device/opencv_camera.py", "device/portaudio_microphone.py"}
     for name in opening:
         assert "self._gate.capturing(" in (ROOT / name).read_text(encoding="utf-8")

@@ -84,7 +84,9 @@ def test_float_wav_beyond_full_scale(tmp_path: Path) -> None:
     assert np.abs(sound.samples).max() == 1.0 and measure_level(sound).is_clipped
 
 
-@pytest.mark.parametrize("name, codec", [("a.flac", "flac"), ("a.ogg", "libopus"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")])
+@pytest.mark.parametrize(
+    "name, codec", [("a.flac", "flac"), ("a.ogg", "libopus"), ("a.mp3", "libmp3lame"), ("a.m4a", "aac")]
+)
 def test_coded(name: str, codec: str, tmp_path: Path) -> None:
     sound = load_sound(save_coded(tmp_path / name, tone(1, 48_000), 48_000, codec), 60)
     assert sound.duration_s == pytest.approx(1, abs=0.1)
@@ -92,10 +94,10 @@ def test_coded(name: str, codec: str, tmp_path: Path) -> None:
 
 
 def test_stereo_is_averaged(tmp_path: Path) -> None:
-    same = np.stack([tone(1, 16_000, size=0.9)] * 2, axis=1)
-    assert np.abs(load_sound(save_wav(tmp_path / "a.wav", same, 16_000), 60).samples).max() == pytest.approx(0.9, abs=0.01)
-    one_side = same * [1, 0]
-    assert np.abs(load_sound(save_wav(tmp_path / "b.wav", one_side, 16_000), 60).samples).max() == pytest.approx(0.45, abs=0.01)
+    both = np.stack([tone(1, 16_000, size=0.9)] * 2, axis=1)
+    for samples, size in ((both, 0.9), (both * [1, 0], 0.45)):
+        sound = load_sound(save_wav(tmp_path / "a.wav", samples, 16_000), 60)
+        assert np.abs(sound.samples).max() == pytest.approx(size, abs=0.01)
 
 
 def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

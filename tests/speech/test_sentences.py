@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,5 +72,5 @@ def test_nothing_is_lost_or_changed(pieces: list[str], first_clause_chars: int) 
 @given(text=TEXT, cuts=st.lists(st.integers(0, 200), max_size=6))
 def test_how_the_text_arrives_does_not_matter(text: str, cuts: list[int]) -> None:
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
     assert list(stream_sentences(pieces)) == list(split_sentences(text, first_clause_chars=24))

@@ -95,7 +95,9 @@ def test_what_cannot_be_pronounced_is_passed_over(voice: PiperSynthesizer) -> No
 
 
 @pytest.mark.weights
-def test_markup_is_not_read_as_phonemes(voice: PiperSynthesizer, transcriber: WhisperTranscriber, tmp_path: Path) -> None:
+def test_markup_is_not_read_as_phonemes(
+    voice: PiperSynthesizer, transcriber: WhisperTranscriber, tmp_path: Path
+) -> None:
     write_wav(tmp_path / "said.wav", voice.synthesize("**There is** a dog [[ on the ]] grass."))
     heard = transcriber.transcribe(load_sound(tmp_path / "said.wav", 60), "en")
     assert {"there", "dog", "grass"} <= set(words(heard.text))

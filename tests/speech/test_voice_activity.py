@@ -51,7 +51,9 @@ def test_every_question_is_speech(file: Path, detector: SileroDetector) -> None:
     assert keep_speech(sound, detector).duration_s > 0.6 * sound.duration_s
 
 
-@pytest.mark.parametrize("samples", [silence(3), noise(3), noise(3, 0.5), silence(0)], ids=["silent", "hiss", "roar", "none"])
+@pytest.mark.parametrize(
+    "samples", [silence(3), noise(3), noise(3, 0.5), silence(0)], ids=["silent", "hiss", "roar", "none"]
+)
 def test_no_speech_in_silence_and_noise(samples: np.ndarray, detector: SileroDetector) -> None:
     kept = keep_speech(AudioChunk(samples, RATE_HZ), detector)
     assert len(kept.samples) == 0 and kept.rate_hz == RATE_HZ
