@@ -41,7 +41,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
-	@echo 'Installing Lorgnette and what it needs into $(VENV) (about 500 MB, once) ...'
+	@echo 'Installing Lorgnette and what it needs into $(VENV) (700 MB on the disk, once) ...'
 	@$(PIP) --editable .
 	@touch $@
 
