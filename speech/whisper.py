@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lorgnette.device.errors import InputError, LorgnetteError
 from lorgnette.device.resample import resample
 from lorgnette.device.session import available_cores
@@ -14,6 +17,8 @@ from lorgnette.speech.transcriber import Transcript
 from lorgnette.speech.voice_activity import SileroDetector, VoiceActivityDetector, keep_speech
 
 _WINDOW_S = 30.0
+_LEAD_S = 0.3
+"""Silence put before speech that starts at once: the model knows recordings that begin with a breath."""
 
 QUESTION_HINT = "Is there a dog in the picture? What is the man doing? Describe it."
 """What a wearer's questions sound like. Given to the model as words that came before, it makes the like more probable:
@@ -67,12 +72,14 @@ class WhisperTranscriber:
         speech = keep_speech(heard, self._detector)
         if len(speech.samples) == 0:
             return Transcript("", language or self._usual_language, 0.0, sound.duration_s, 0.0)
+        lead = np.zeros(round(_LEAD_S * SPEECH_RATE_HZ), np.float32)
+        samples = np.concatenate([lead, speech.samples])
         probability = 1.0
         if language is None:
-            language, probability = self._detect(speech)
-        is_short = speech.duration_s < _WINDOW_S
+            language, probability = self._detect(samples)
+        is_short = len(samples) < _WINDOW_S * SPEECH_RATE_HZ
         segments, _ = self._model.transcribe(
-            speech.samples,
+            samples,
             language=language,
             beam_size=self._beam_size,
             # A second, warmer try when the first looks like a loop or a guess; more of them cost time and gain nothing.
@@ -85,8 +92,8 @@ class WhisperTranscriber:
         text = " ".join(segment.text.strip() for segment in segments).strip()
         return Transcript(text, language, probability, sound.duration_s, speech.duration_s)
 
-    def _detect(self, speech: AudioChunk) -> tuple[str, float]:
-        probabilities: dict[str, float] = self._model.detect(speech.samples)
+    def _detect(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
+        probabilities: dict[str, float] = self._model.detect(samples)
         language = max(probabilities, key=probabilities.__getitem__)
         if probabilities[language] < self._sure_probability:
             language = self._usual_language

@@ -90,7 +90,7 @@ def test_what_is_said_is_heard(voice: PiperSynthesizer, transcriber: WhisperTran
 
 @pytest.mark.weights
 def test_what_cannot_be_pronounced_is_passed_over(voice: PiperSynthesizer) -> None:
-    for text in ("", "   ", "...", "\0\x07", "🙂"):
+    for text in ("", "   ", "...", "\0\x07", "( ) [ ] * #"):
         assert list(voice.synthesize(text)) == []
 
 
