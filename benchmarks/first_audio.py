@@ -1,6 +1,6 @@
 """How long a person waits: end of a spoken question to the first sample of the answer, warm, and the memory it takes.
 
-    python benchmarks/first_audio.py [--rounds 5] [--json]
+    python benchmarks/first_audio.py [--rounds 5] [--examples 6] [--json]
 
 Each round asks every shipped example with its spoken question. As in life, the picture is looked at while the question
 is being spoken, so a turn's clock starts when the question has ended. For every picture a second and third question in
@@ -37,14 +37,13 @@ def first_token_ms(engine: Engine, picture: Frame) -> float:
     return (time.monotonic_ns() - started_ns) / 1e6
 
 
-def measure(rounds: int, settings: list[str]) -> dict[str, object]:
+def measure(rounds: int, count: int, settings: list[str]) -> dict[str, object]:
     wiring = Wiring(load_config(None, settings))
     turns = wiring.turns(hear=True, speak=True)
     turns.ready()
     engine = wiring.engine()  # of its own, so that its pictures are new
-    examples = [
-        (load_picture(example.photo), load_sound(example.audio, 60.0)) for example in shipped_examples().values()
-    ]
+    shipped = list(shipped_examples().values())[:count]
+    examples = [(load_picture(example.photo), load_sound(example.audio, 60.0)) for example in shipped]
     first_audio_s, tokens_per_s, transcribe_ms, new_ms, known_ms = [], [], [], [], []
     for number in range(rounds + 1):  # the first round warms up and does not count
         for picture, sound in examples:
@@ -81,10 +80,11 @@ def measure(rounds: int, settings: list[str]) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--examples", type=int, default=6, help="how many of the shipped examples")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a setting, as of lorgnette")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    figures = measure(args.rounds, args.set)
+    figures = measure(args.rounds, args.examples, args.set)
     if args.json:
         print(json.dumps(figures))
         return 0
