@@ -79,7 +79,7 @@ class Wiring:
 
     def bundle(self) -> ModelBundle:
         """The model's bundle; fetches weights and builds it when that was not done yet (about 20 s)."""
-        from lorgnette.assistant.command_line.embedded_bundle import ready_bundle
+        from lorgnette.assistant.embedded_bundle import ready_bundle
 
         if self._bundle is None:
             self._bundle = ready_bundle(self.config, self.store(), self._progress)
@@ -115,7 +115,8 @@ class Wiring:
     def camera(self) -> Camera:
         from lorgnette.device.opencv_camera import OpenCvCamera
 
-        return OpenCvCamera(self.config.camera.index, self.gate)
+        camera = self.config.camera
+        return OpenCvCamera(camera.index, self.gate, (camera.width, camera.height))
 
     def traces(self) -> TraceLog | None:
         trace = self.config.trace

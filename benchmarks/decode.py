@@ -2,7 +2,7 @@
 
     nice -n 15 pip install llama-cpp-python            # compiles for 6 minutes and more; left out if it is not there
     pip install -e '.[export]'                         # for transformers; left out if it is not there
-    python benchmarks/decode.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --bundle bundle/ [--json]
+    python benchmarks/decode.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--bundle bundle/] [--json]
 
 All run the same ids on the same number of threads. Ours runs the bundle through the engine's own decoder, with keys and
 values in place; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
@@ -17,8 +17,6 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -26,6 +24,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from machine import describe_machine
+
+from lorgnette.assistant.config import load_config
+from lorgnette.assistant.wiring import Wiring
 
 _PAUSE_S = 0.3
 
@@ -147,14 +149,17 @@ class TransformersRunner:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, help="default: the embedded model's, built where it is missing")
+    parser.add_argument("--gguf", type=Path, help="default: the one in the catalogue")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--prompt", type=int, default=128, help="tokens of prefill")
     parser.add_argument("--tokens", type=int, default=64, help="tokens of decode, after the prefill")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    wiring = Wiring(load_config())
+    args.bundle = args.bundle or wiring.bundle().folder
+    args.gguf = args.gguf or wiring.store().path("smollm2-135m-instruct")
 
     runners = _open_runners(args)
     ids = np.random.default_rng(0).integers(100, 40_000, args.prompt).tolist()
@@ -201,12 +206,7 @@ def _report(args: argparse.Namespace, rates: dict[str, dict[str, list[float]]]) 
     }
     packages = ("onnxruntime", "llama-cpp-python", "transformers", "torch")
     return {
-        "machine": {
-            "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "load_average": round(os.getloadavg()[0], 2),
-            "python": platform.python_version(),
-        },
+        "machine": describe_machine(),
         "versions": {name: _version(name) for name in packages},
         "settings": {key: getattr(args, key) for key in ("threads", "rounds", "prompt", "tokens")},
         "tokens_per_second": {
@@ -221,8 +221,8 @@ def _report(args: argparse.Namespace, rates: dict[str, dict[str, list[float]]]) 
 
 
 def _print(report: dict[str, Any]) -> None:
-    machine, settings = report["machine"], report["settings"]
-    print(f"{machine['processor']}, {machine['cores']} cores, load {machine['load_average']} at the end")
+    settings = report["settings"]
+    print(report["machine"])
     print(f"{settings['threads']} threads, {settings['rounds']} rounds, medians (low to high), tokens a second")
     for kind in ("decode", "prefill"):
         print(f"{kind} ({settings['tokens' if kind == 'decode' else 'prompt']} tokens)")
@@ -231,14 +231,6 @@ def _print(report: dict[str, Any]) -> None:
             print(f"  {name:14} {row['median']:8.1f}  ({row['low']:.1f} to {row['high']:.1f})")
     for name, ratio in report["ratios"].items():
         print(f"{name}: {ratio:.2f}")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _version(package: str) -> str:

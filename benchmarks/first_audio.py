@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import sys
 import time
+
+from machine import describe_machine
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.examples import shipped_examples
@@ -62,8 +62,7 @@ def measure(rounds: int, count: int, settings: list[str]) -> dict[str, object]:
             new_ms.append(new)
             known_ms.append(known)
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {wiring.config.thread_count} threads",
-        "load": os.getloadavg()[0],
+        "machine": f"{describe_machine()}, {wiring.config.thread_count} threads",
         "turns": len(first_audio_s),
         "question_s": round(statistics.median(sound.duration_s for _, sound in examples), 2),
         "first_audio_s": round(statistics.median(first_audio_s), 3),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from machine import describe_machine
 from word_error import normalised_words, word_errors
 
 from lorgnette.assistant.config import load_config
@@ -160,7 +160,7 @@ def main() -> None:
         "seen": summary([r for r in results if r.voice != OURS and r.said in SEEN]),
         "unseen": summary([r for r in results if r.voice != OURS and r.said in UNSEEN]),
     }
-    machine = f"{platform.machine()}, {config.thread_count} threads, Python {platform.python_version()}"
+    machine = f"{describe_machine()}, {config.thread_count} threads"
     if args.json:
         record = {"machine": machine, "others": others, "voices": voices, "results": [asdict(r) for r in results]}
         print(json.dumps(record, indent=1))

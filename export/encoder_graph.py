@@ -1,9 +1,9 @@
 """EfficientNet-Lite as an ONNX graph, straight from its checkpoint's arrays.
 
-Architecture: M. Tan and Q. Le, EfficientNet (2019), in the Lite form (no squeeze-and-excitation, ReLU6, stem and head not
-scaled). Tensor names are those of the PyTorch port the checkpoints come from (`_conv_stem`, `_blocks.N._expand_conv`, ...).
-Batch norms (epsilon 1e-3) are folded into their convolutions. The graph stops after the head convolution with its norm and
-activation: 1280 channels at 1/32 of the input's side.
+Architecture: M. Tan and Q. Le, EfficientNet (2019), in the Lite form (no squeeze-and-excitation, ReLU6, stem and head
+not scaled). Tensor names are those of the PyTorch port the checkpoints come from (`_conv_stem`,
+`_blocks.N._expand_conv`, ...). Batch norms (epsilon 1e-3) are folded into their convolutions. The graph stops after
+the head convolution with its norm and activation: 1280 channels at 1/32 of the input's side.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class _ConvStack:
         self.weights = weights
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = [
-            numpy_helper.from_array(np.float32(0.0), "relu6_low"),
-            numpy_helper.from_array(np.float32(6.0), "relu6_high"),
+            numpy_helper.from_array(np.array(0.0, np.float32), "relu6_low"),
+            numpy_helper.from_array(np.array(6.0, np.float32), "relu6_high"),
         ]
 
     def conv(self, x: str, conv: str, norm: str, *, stride: int = 1, relu6: bool = True, output: str = "") -> str:
@@ -64,7 +64,8 @@ class _ConvStack:
 
 
 def encoder_nodes(weights: Arrays, pixels: str, features: str) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Nodes and initializers from `pixels` f32 [B, 3, S, S], (RGB - 127) / 128, to `features` f32 [B, 1280, S/32, S/32].
+    """Nodes and initializers from `pixels` f32 [B, 3, S, S], (RGB - 127) / 128, to `features` f32 [B, 1280, S/32,
+    S/32].
 
     Raises KeyError where `weights` is not an EfficientNet-Lite state dict.
     """

@@ -1,9 +1,9 @@
 """Read a PyTorch checkpoint of the old (pre-1.6) format without PyTorch and without trusting its pickles.
 
-The file is five pickles in a row (magic number, protocol, system information, the state dict, the storage keys) and then,
-for each storage key, an int64 element count and the raw little-endian elements. The state dict's pickle refers to storages
-by persistent ids. Only the few names that a plain state dict needs can be resolved; anything else is refused, so a
-checkpoint cannot run code.
+The file is five pickles in a row (magic number, protocol, system information, the state dict, the storage keys) and
+then, for each storage key, an int64 element count and the raw little-endian elements. The state dict's pickle refers
+to storages by persistent ids. Only the few names that a plain state dict needs can be resolved; anything else is
+refused, so a checkpoint cannot run code.
 """
 
 from __future__ import annotations
@@ -95,5 +95,7 @@ def read_legacy_checkpoint(path: Path) -> dict[str, npt.NDArray[Any]]:
                     raise InputError(f"{path.name} is cut short", "fetch the file again")
                 storage.data = np.frombuffer(data, storage.dtype)
     except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{path.name} is not a PyTorch checkpoint of the old format", "fetch the file again") from error
+        raise InputError(
+            f"{path.name} is not a PyTorch checkpoint of the old format", "fetch the file again"
+        ) from error
     return {name: value.array() for name, value in state.items() if isinstance(value, _View)}

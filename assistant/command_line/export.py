@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lorgnette.assistant.command_line.embedded_bundle import shipped_adapter
+from lorgnette.assistant.embedded_bundle import shipped_adapter
 from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.device.errors import InputError
 from lorgnette.llm.bundle import ModelBundle

@@ -49,9 +49,7 @@ def main() -> None:
     train, dev = (EncodedSplit.of(photos, features, split) for split in ("train", "dev"))
     trainer = Trainer(model, connector, language.tokenizer, train, dev, recipe, args.out)
     if not trainer.resume():
-        loss = align(
-            connector, train, language.tokenizer, model.embedding, steps=recipe.align_steps, seed=recipe.seed
-        )
+        loss = align(connector, train, language.tokenizer, model.embedding, steps=recipe.align_steps, seed=recipe.seed)
         print(f"aligned: loss {loss:.2f}")
         trainer.save()
     trainer.prepare()

@@ -1,8 +1,9 @@
 """Before the language model sees a picture: make image tokens resemble the embeddings of the words that describe them.
 
-Each photograph's captions give a soft set of words. A word's evidence in a picture is the best match between its (centred)
-token embedding and the 25 image tokens, and is trained with a binary cross-entropy (multiple-instance learning). It costs
-a few minutes and spares the language model the slow start of reading tokens that mean nothing yet.
+Each photograph's captions give a soft set of words. A word's evidence in a picture is the best match between its
+(centred) token embedding and the 25 image tokens, and is trained with a binary cross-entropy (multiple-instance
+learning). It costs a few minutes and spares the language model the slow start of reading tokens that mean nothing
+yet.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ from lorgnette.export.train.questions import words_of
 _MIN_PHOTOS = 12
 _BATCH = 48
 _SHARPNESS = 20.0
-_STOP_WORDS = frozenset(
-    "a an the in on is and with of are to at his her its their through while down over up by into near another for from as"
-    " out other next off around some has along that him it each there one them does he they who this being very about all"
-    " between towards toward onto against during whilst another they while after across together behind beside".split()
-)
+_STOP_WORDS = """
+    a an the in on is and with of are to at his her its their through while down over up by into near another for from
+    as out other next off around some has along that him it each there one them does he they who this being very about
+    all between towards toward onto against during whilst after across together behind beside
+"""
 
 
 def word_targets(photos: Sequence[Sequence[str]]) -> tuple[list[str], npt.NDArray[np.float32]]:
     """The words that enough photographs share, and [photos, words]: the share of captions that say each."""
     said = [words_of(captions) for captions in photos]
+    stop_words = set(_STOP_WORDS.split())
     spread = Counter(word for sets in said for word in set().union(*sets))
-    words = sorted(w for w, n in spread.items() if n >= _MIN_PHOTOS and w not in _STOP_WORDS and len(w) > 1)
+    words = sorted(w for w, n in spread.items() if n >= _MIN_PHOTOS and w not in stop_words and len(w) > 1)
     column = {word: i for i, word in enumerate(words)}
     targets = np.zeros((len(photos), len(words)), np.float32)
     for row, sets in enumerate(said):

@@ -17,8 +17,8 @@ _REDUCED, _INNER = 384, 1024
 class Connector(nn.Module):
     """[B, 100, 1280] encoder cells -> [B, 25, hidden] image tokens.
 
-    Reduce each cell, join 2 x 2 neighbours (space to depth), LayerNorm, two-layer perceptron, then fix the length of each
-    token (the language model's own embeddings have nearly equal lengths too) and add a learned position.
+    Reduce each cell, join 2 x 2 neighbours (space to depth), LayerNorm, two-layer perceptron, then fix the length of
+    each token (the language model's own embeddings have nearly equal lengths too) and add a learned position.
     """
 
     def __init__(self, hidden: int) -> None:

@@ -1,7 +1,7 @@
 """The frozen image encoder's output for every training photograph, computed once and kept on disk.
 
-The file is a float16 array [photos, 2, cells, channels] (cells = 10 x 10, channels = 1280): each photograph as it is and
-mirrored. An interrupted run goes on where it stopped: rows that are done are listed beside the array.
+The file is a float16 array [photos, 2, cells, channels] (cells = 10 x 10, channels = 1280): each photograph as it is
+and mirrored. An interrupted run goes on where it stopped: rows that are done are listed beside the array.
 """
 
 from __future__ import annotations

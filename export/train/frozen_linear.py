@@ -1,10 +1,10 @@
 """Frozen linear layers in int8, forward and input gradient, with trainable low-rank updates in float32.
 
-The base weights never change, so both products that touch them (the forward one and the gradient of the input) run as int8
-matrix products with one scale a row and one scale a column; this is the SwitchBack scheme of Wortsman et al., "Stable and
-low-precision training for large-scale vision-language models" (2023). On a CPU with VNNI it is about four times as fast as
-float32. Channels with outliers are evened out beforehand by folding a per-channel factor into the weights, as in Xiao et
-al., "SmoothQuant" (2022).
+The base weights never change, so both products that touch them (the forward one and the gradient of the input) run as
+int8 matrix products with one scale a row and one scale a column; this is the SwitchBack scheme of Wortsman et al.,
+"Stable and low-precision training for large-scale vision-language models" (2023). On a CPU with VNNI it is about four
+times as fast as float32. Channels with outliers are evened out beforehand by folding a per-channel factor into the
+weights, as in Xiao et al., "SmoothQuant" (2022).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class _Int8Product(torch.autograd.Function):
 class FrozenLinear(nn.Module):
     """Several linear layers that share their input, as one: y_i = x W_i^T + LORA_SCALE * x A_i^T B_i^T.
 
-    `weights` are the frozen matrices [n_i, k]; the result is their outputs side by side. Call `prepare` with the largest
-    absolute input per channel before the first use.
+    `weights` are the frozen matrices [n_i, k]; the result is their outputs side by side. Call `prepare` with the
+    largest absolute input per channel before the first use.
     """
 
     w: Tensor
@@ -82,7 +82,8 @@ class FrozenLinear(nn.Module):
         if self.w.numel() == 0:
             base = x @ self.full.t()
         else:
-            base = _Int8Product.apply(x * self.smooth, self.w, self.w_scale, self.wt, self.wt_scale)
-        low = (x @ torch.cat(list(self.A)).t()).split(LORA_RANK, -1)
+            smooth = x * self.smooth
+            base = _Int8Product.apply(smooth, self.w, self.w_scale, self.wt, self.wt_scale)  # type: ignore[no-untyped-call]
+        low = torch.split(x @ torch.cat(list(self.A)).t(), LORA_RANK, -1)
         update = torch.cat([part @ b.t() for part, b in zip(low, self.B, strict=True)], -1)
         return base + LORA_SCALE * update

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -74,7 +73,8 @@ class Layer(nn.Module):
         x = x + self.o(mixed).view(batch, length, hidden)
         h = _rms_norm(x, self.norm2).reshape(-1, hidden)
         gate, up = self.gate_up(h).chunk(2, -1)
-        return x + self.down(nn.functional.silu(gate) * up).view(batch, length, hidden)
+        added: Tensor = self.down(nn.functional.silu(gate) * up)
+        return x + added.view(batch, length, hidden)
 
 
 class LanguageModel(nn.Module):
@@ -88,7 +88,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
         super().__init__()
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(w, np.float32)) for name, w in weights.items()}
+        tensors = {name: torch.tensor(w, dtype=torch.float32) for name, w in weights.items()}
         self.register_buffer("embedding", tensors["model.embed_tokens.weight"], persistent=False)
         self.register_buffer("norm", tensors["model.norm.weight"], persistent=False)
         depth = 1 + max(int(name.split(".")[2]) for name in tensors if name.startswith("model.layers."))
@@ -112,18 +112,22 @@ class LanguageModel(nn.Module):
         for module in modules:
             module.prepare(largest[module])
 
+    def _layers(self) -> Iterator[Layer]:
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            yield layer
+
     def forward(self, x: Tensor, positions: Tensor, bias: Tensor) -> Tensor:
         """Input embeddings [B, L, hidden], positions [B, L], additive mask [B, L, L] -> final hidden states."""
         cos, sin = (t[:, None] for t in rotary_angles(positions))
-        for layer in self.layers:
+        for layer in self._layers():
             x = (self.step or Layer.forward)(layer, x, cos, sin, bias[:, None])
         return _rms_norm(x, self.norm)
 
     def adapter(self) -> dict[str, Tensor]:
         """The trainable tensors under their names in the adapter file."""
         out: dict[str, Tensor] = {}
-        for index, layer in enumerate(self.layers):
-            assert isinstance(layer, Layer)
+        for index, layer in enumerate(self._layers()):
             for _, module, names in layer.linears():
                 for name, a, b in zip(names, module.A, module.B, strict=True):
                     out[f"lora.model.layers.{index}.{name}.A"] = a

@@ -1,8 +1,8 @@
-"""Several questions about one photograph in one sequence: they share its image prefix, and answers share their question.
+"""Several questions about one photograph in one sequence: they share its image prefix, answers share their question.
 
-A sequence is a tree of segments. The image prefix is the root, a question hangs below it, every answer below its question.
-A token sees its own segment up to itself and the segments above it, and its position counts from the root along that path,
-so each answer is trained exactly as if it stood alone after its question.
+A sequence is a tree of segments. The image prefix is the root, a question hangs below it, every answer below its
+question. A token sees its own segment up to itself and the segments above it, and its position counts from the root
+along that path, so each answer is trained exactly as if it stood alone after its question.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _DECISION_WEIGHT = 2.0  # a yes or no is one token among many words; it counts f
 class PackedPhoto:
     """One sequence of `length` tokens.
 
-    `ids` int64 [length] (image places hold 0), `positions` int64 [length], `sees` bool [length, length] (row sees column);
-    `at`, `targets`, `weights` [n]: the hidden state at `at[i]` should predict `targets[i]`.
+    `ids` int64 [length] (image places hold 0), `positions` int64 [length], `sees` bool [length, length] (row sees
+    column); `at`, `targets`, `weights` [n]: the hidden state at `at[i]` should predict `targets[i]`.
     """
 
     ids: npt.NDArray[np.int64]
@@ -95,6 +95,4 @@ class Packer:
                 targets += answer
                 weight = _DECISION_WEIGHT if question.kind == "presence" else 1.0
                 weights += [weight] + [1.0] * (len(answer) - 1)
-        return PackedPhoto(
-            ids, positions, sees, np.array(at), np.array(targets), np.array(weights, np.float32)
-        )
+        return PackedPhoto(ids, positions, sees, np.array(at), np.array(targets), np.array(weights, np.float32))

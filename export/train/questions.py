@@ -1,7 +1,7 @@
 """Question-answer pairs about a photograph, made by rules from what several people wrote about it.
 
-Kinds: description, presence (is there a ...?), colour, count, activity. Presence is asked as often with yes as with no for
-every object, so that the answer cannot be guessed from the object's name.
+Kinds: description, presence (is there a ...?), colour, count, activity. Presence is asked as often with yes as with no
+for every object, so that the answer cannot be guessed from the object's name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _PRESENCE = (
 )
 
 # What a question can name -> the words by which people may have written about it (regular plurals are added).
-_PEOPLE = "people person man woman boy girl child kid lady guy men women children player baby toddler rider skier climber"
+_PEOPLE = (
+    "people person man woman boy girl child kid lady guy men women children player baby toddler rider skier climber"
+)
 OBJECTS: dict[str, str] = {
-    "person": _PEOPLE + " surfer biker skateboarder snowboarder adult teenager someone couple crowd team male female cyclist"
+    "person": _PEOPLE
+    + " surfer biker skateboarder snowboarder adult teenager someone couple crowd team male female cyclist"
     " runner worker hiker swimmer jumper racer dancer wrestler performer athlete skater motorcyclist fan friend family",
     "dog": "dog puppy greyhound poodle terrier retriever shepherd dalmatian collie labrador",
     "man": "man men guy gentleman male",
@@ -74,8 +77,8 @@ OBJECTS: dict[str, str] = {
     "camera": "photographer photograph photo photographing",
     "sign": "sign",
     "flower": "flower",
-    "water": "water ocean pool lake river sea wave stream fountain pond puddle creek surf swimming swim surfer waterfall boat"
-    " kayak canoe splash",
+    "water": "water ocean pool lake river sea wave stream fountain pond puddle creek surf swimming swim surfer"
+    " waterfall boat kayak canoe splash",
     "rock": "rock rocky boulder cliff stone",
     "bag": "bag backpack purse suitcase",
     "sunglasses": "sunglasses glasses goggles",
@@ -86,19 +89,19 @@ _LOOSE = {"camera"}  # the word also stands for the photographer's own; not aske
 
 _COLOURS = "black white red blue green yellow brown orange pink purple grey gray tan blond blonde golden silver"
 _COLOURED = (
-    "dog dogs shirt jacket dress hat car ball pants shorts hair coat suit cap helmet sweater uniform bike toy horse frisbee"
-    " swimsuit shirts uniforms outfit t-shirt jersey boat bird motorcycle skirt top vest kayak truck collar fence umbrella"
+    "dog dogs shirt jacket dress hat car ball pants shorts hair coat suit cap helmet sweater uniform bike toy horse"
+    " frisbee swimsuit shirts uniforms outfit t-shirt jersey boat bird motorcycle skirt top vest kayak truck collar"
+    " fence umbrella"
 )
 _NUMBERS = "two three four five six"
 _COUNTED = "dogs men women boys girls children people kids players ladies bikers surfers horses birds hikers cyclists"
-_ACTORS = "man woman boy girl child dog person baby lady skier surfer snowboarder skateboarder player toddler kid rider climber"
+_ACTORS = (
+    "man woman boy girl child dog person baby lady skier surfer snowboarder skateboarder player toddler kid rider"
+    " climber"
+)
 _PAINT = _COLOURS.replace(" ", "|")
-_COLOUR_OF = re.compile(
-    rf"\b((?:{_PAINT})(?:(?: and |, | )(?:{_PAINT}))?) ({'|'.join(_COLOURED.split())})\b"
-)
-_COUNT_OF = re.compile(
-    rf"\b({'|'.join(_NUMBERS.split())}) (?:\w+ )?({'|'.join(_COUNTED.split())})\b"
-)
+_COLOUR_OF = re.compile(rf"\b((?:{_PAINT})(?:(?: and |, | )(?:{_PAINT}))?) ({'|'.join(_COLOURED.split())})\b")
+_COUNT_OF = re.compile(rf"\b({'|'.join(_NUMBERS.split())}) (?:\w+ )?({'|'.join(_COUNTED.split())})\b")
 _DOING = re.compile(
     rf"^(?:a|an|the|one) (?:[\w-]+ ){{0,3}}?({'|'.join(_ACTORS.split())})"
     r"(?: in [\w ]{3,24}?| with [\w ]{3,20}?| wearing [\w ]{3,24}?)? (?:is |are )?"
@@ -187,9 +190,8 @@ def short_questions(captions: Sequence[str]) -> list[Question]:
 
 
 def balanced_presence(photos: Sequence[Sequence[str]], per_object: int, rng: random.Random) -> list[list[Question]]:
-    """Presence questions for each photo's captions; every object gets equally many yes and no, at most `per_object` each.
-
-    Yes: at least two people mention it. No: nobody does.
+    """Presence questions for each photo's captions: yes where at least two people mention the object, no where nobody
+    does. Every object gets as many of one as of the other, at most `per_object`.
     """
     sure, any_mention = zip(*(objects_in(captions) for captions in photos), strict=True)
     out: list[list[Question]] = [[] for _ in photos]

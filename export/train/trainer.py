@@ -79,7 +79,7 @@ class Curriculum:
         return rows, mirrored, [self._packer.pack(self.questions(row, rng)) for row in rows]
 
     def answer_vocabulary(self) -> npt.NDArray[np.int64]:
-        """Every token that an answer can hold, sorted."""
+        """Every token that an answer can hold."""
         texts = {clean_caption(c) for captions in self._photos for c in captions}
         texts |= {a for questions in self._short for q in questions for a in q.answers} | {"Yes.", "No."}
         return np.unique([token for text in texts for token in self._packer.answer_ids(text)])
@@ -103,7 +103,8 @@ class Trainer:
         self._image = slice(packer.image_start, packer.image_start + TOKENS)
         self._train, self._curriculum = train, Curriculum(train.captions, packer, recipe)
         self._dev, self._dev_curriculum = dev, Curriculum(dev.captions, packer, recipe)
-        self._answers = self._curriculum.answer_vocabulary()
+        curricula = (self._curriculum, self._dev_curriculum)
+        self._answers = np.unique(np.concatenate([curriculum.answer_vocabulary() for curriculum in curricula]))
         self._others = np.setdiff1d(np.arange(model.embedding.shape[0]), self._answers)
         self._column = np.zeros(model.embedding.shape[0], np.int64)
         self._column[self._answers] = np.arange(len(self._answers))
@@ -223,4 +224,3 @@ class Trainer:
         self.connector.load_state_dict({name: state["trained"][f"con.{name}"] for name in names})
         self.optimizer.load_state_dict(state["optimizer"])
         return True
-

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lorgnette.assistant.command_line.embedded_bundle import shipped_adapter
 from lorgnette.assistant.config import load_config
+from lorgnette.assistant.embedded_bundle import shipped_adapter
 from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.export.adapter import merge, read_adapter
 from lorgnette.export.embedded import build
