@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, ValueInfoProto
 
-from lorgnette.export.block_quantization import BLOCK, BlockQuantized, quantize
+from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.embedding_graph import FloatTable, QuantizedTable
 from lorgnette.export.graph_builder import DataFile, GraphBuilder, value
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
@@ -23,6 +23,8 @@ from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
 # Activations are rounded to 8 bits too and products are summed as integers: twice the speed of float on any CPU with a
 # dot-product instruction, at a cost in accuracy that the manifest reports.
 _INTEGER_ACCURACY = 4
+# Twice the table's block: 6 % fewer bytes and 8 % less time a token than 32, for .0041 instead of .0026 of mean KL.
+_LINEAR_BLOCK = 64
 
 
 class DecoderWriter:
@@ -125,7 +127,7 @@ class DecoderWriter:
         if isinstance(self._table, FloatTable):
             weight = self._graph.weight(f"{name}.weight", np.ascontiguousarray(matrix.T))
             return self._graph.node("MatMul", [x, weight], name)
-        blocks = quantize(matrix)
+        blocks = quantize(matrix, _LINEAR_BLOCK if matrix.shape[1] % _LINEAR_BLOCK == 0 else 32)
         data = self._graph.weight(f"{name}.data", _as_blocks(blocks))
         scales = self._graph.weight(f"{name}.scales", blocks.scales)
         return _quantized_product(self._graph, x, data, scales, blocks, name)
@@ -172,12 +174,12 @@ def _last(graph: GraphBuilder, x: str, name: str) -> str:
 
 def _quantized_product(graph: GraphBuilder, x: str, data: str, scales: str, blocks: BlockQuantized, name: str) -> str:
     outputs, inputs = blocks.data.shape
-    attributes = {"K": inputs, "N": outputs, "bits": 8, "block_size": BLOCK, "accuracy_level": _INTEGER_ACCURACY}
+    attributes = {"K": inputs, "N": outputs, "bits": 8, "block_size": blocks.block, "accuracy_level": _INTEGER_ACCURACY}
     return graph.contrib("MatMulNBits", [x, data, scales], name, **attributes)
 
 
 def _as_blocks(blocks: BlockQuantized) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return blocks.data.reshape(*blocks.scales.shape, BLOCK)
+    return blocks.data.reshape(*blocks.scales.shape, blocks.block)
 
 
 def _cache(config: LlamaConfig, prefix: str, length: str) -> list[ValueInfoProto]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnx import TensorProto
 
-from lorgnette.export.block_quantization import BLOCK, BlockQuantized, quantize
+from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, value
 from lorgnette.export.llama import FloatArray
 
@@ -54,7 +54,7 @@ def write_quantized_embedding(embedding: FloatArray, path: Path) -> QuantizedTab
         "inputs_embeds",
         gather_axis=0,
         quantize_axis=1,
-        block_size=BLOCK,
+        block_size=blocks.block,
         bits=8,
     )
     _save(graph, embedding.shape[1], path)

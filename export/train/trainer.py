@@ -28,7 +28,6 @@ from lorgnette.export.train.questions import DESCRIBE, Question, balanced_presen
 _WARM_UP = 40
 _CHECKPOINT_EVERY = 50
 _DEV_BATCHES = 6
-_NEGATIVES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,10 @@ class Curriculum:
 
 
 class Trainer:
-    """Owns the trainable parts, the optimiser and the checkpoint of one run in `out`."""
+    """Owns the trainable parts, the optimiser and the checkpoint of one run in `out`.
+
+    `negatives` is how many tokens that no answer holds are drawn for each step's loss.
+    """
 
     def __init__(
         self,
@@ -97,8 +99,10 @@ class Trainer:
         dev: EncodedSplit,
         recipe: Recipe,
         out: Path,
+        negatives: int = 2048,
     ) -> None:
         self.model, self.connector, self.recipe, self.out = model, connector, recipe, out
+        self._negatives = negatives
         packer = Packer(tokenizer, TOKENS, recipe.length)
         self._image = slice(packer.image_start, packer.image_start + TOKENS)
         self._train, self._curriculum = train, Curriculum(train.captions, packer, recipe)
@@ -135,11 +139,11 @@ class Trainer:
         at = torch.from_numpy(np.concatenate([p.at + i * self.recipe.length for i, p in enumerate(packed)]))
         targets = torch.from_numpy(self._column[np.concatenate([p.targets for p in packed])])
         weights = torch.from_numpy(np.concatenate([p.weights for p in packed]))
-        sampled = rng.choice(self._others, _NEGATIVES, replace=False)
+        sampled = rng.choice(self._others, self._negatives, replace=False)
         table = self.model.embedding[torch.from_numpy(np.concatenate([self._answers, sampled]))]
         logits = hidden.flatten(0, 1)[at] @ table.t()
         correction = torch.zeros(len(table))
-        correction[len(self._answers) :] = math.log(len(self._others) / _NEGATIVES)
+        correction[len(self._answers) :] = math.log(len(self._others) / self._negatives)
         losses = nn.functional.cross_entropy(logits + correction, targets, reduction="none")
         return (losses * weights).sum() / weights.sum()
 
@@ -197,16 +201,17 @@ class Trainer:
                     losses, started = [], time.monotonic()
                     self.save()
 
-    def _trained(self) -> dict[str, Tensor]:
+    def trained(self) -> dict[str, Tensor]:
+        """The trainable tensors by their names in the adapter file."""
         connector = {f"con.{name}": value for name, value in self.connector.state_dict().items()}
         return connector | {name: value.detach() for name, value in self.model.adapter().items()}
 
     def save(self) -> None:
         """Write `adapter.safetensors` (float16) and, for `resume`, `checkpoint.pt`; each replaced in one step."""
-        halves = {name: value.to(torch.float16).contiguous() for name, value in self._trained().items()}
+        halves = {name: value.to(torch.float16).contiguous() for name, value in self.trained().items()}
         save_file(halves, self.out / "adapter.partial")
         (self.out / "adapter.partial").rename(self.out / "adapter.safetensors")
-        state = {"step": self.step, "trained": self._trained(), "optimizer": self.optimizer.state_dict()}
+        state = {"step": self.step, "trained": self.trained(), "optimizer": self.optimizer.state_dict()}
         torch.save(state, self.out / "checkpoint.partial")
         (self.out / "checkpoint.partial").rename(self.out / "checkpoint.pt")
 
