@@ -1,8 +1,8 @@
 """Train the embedded model's connector and LoRA on photographs with captions.
 
-    python -m lorgnette.export.train --data flickr8k.tar --out run/
+    python -m lorgnette.export.train --data flickr8k.tar --gguf smollm2.gguf --encoder lite2.pth --out run/
 
-Needs the `export` extra (PyTorch). The base weights come from the catalogue. Interrupted, it goes on from the last
+Needs the `export` extra (PyTorch). `lorgnette models pull` fetches the two base weights. Interrupted, it goes on from the last
 checkpoint in `--out`; finished, `--out` holds `adapter.safetensors` and `log.jsonl`.
 """
 

@@ -34,7 +34,7 @@ _DEV_BATCHES = 6
 class Recipe:
     """What one run does; the same recipe on the same data gives the same batches."""
 
-    steps: int = 1200
+    steps: int = 850
     batch: int = 8
     length: int = 160
     lora_rate: float = 5e-4
