@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from cider import cider_d
 from machine import describe_machine
+from rich.console import Console
 from rich.progress import track
 
 from lorgnette.assistant.config import load_config
@@ -32,6 +33,7 @@ from lorgnette.llm.engine import Engine, Prompt
 
 CONDITIONS = ("picture", "shuffled", "blind")
 DESCRIBE = "Describe the picture."
+TALK = Console(stderr=True)
 
 
 def answer(engine: Engine, question: str, picture: Frame | None) -> str:
@@ -57,7 +59,7 @@ def score_captions(
     engine: Engine, frames: list[Frame], captions: list[Sequence[str]], condition: str
 ) -> dict[str, object]:
     label = f"captions, {condition}"
-    texts = [answer(engine, DESCRIBE, frame) for frame in track(list(shown(frames, condition)), label)]
+    texts = [answer(engine, DESCRIBE, frame) for frame in track(list(shown(frames, condition)), label, console=TALK)]
     scores = [100 * score for score in cider_d(texts, captions)]
     return {"cider_d": round(float(np.mean(scores)), 1), "interval": interval(scores), "examples": texts[:8]}
 
@@ -67,7 +69,8 @@ def score_presence(
 ) -> dict[str, object]:
     asked = balanced_presence(captions, 12, random.Random(0))
     right: dict[str, list[float]] = {"Yes.": [], "No.": []}
-    for frame, questions in track(list(zip(shown(frames, condition), asked, strict=True)), f"presence, {condition}"):
+    pairs = list(zip(shown(frames, condition), asked, strict=True))
+    for frame, questions in track(pairs, f"presence, {condition}", console=TALK):
         for question in questions:
             said = answer(engine, question.text, frame).lower()
             right[question.answers[0]].append(100.0 * said.startswith(question.answers[0][:-1].lower()))
