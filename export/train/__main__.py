@@ -2,8 +2,8 @@
 
     python -m lorgnette.export.train --data flickr8k.tar --gguf smollm2.gguf --encoder lite2.pth --out run/
 
-Needs the `export` extra (PyTorch). `lorgnette models pull` fetches the two base weights. Interrupted, it goes on from the last
-checkpoint in `--out`; finished, `--out` holds `adapter.safetensors` and `log.jsonl`.
+Needs the `export` extra (PyTorch). `lorgnette models pull` fetches the two base weights. Interrupted, it goes on from
+the last checkpoint in `--out`; finished, `--out` holds `adapter.safetensors` and `log.jsonl`.
 """
 
 from __future__ import annotations
