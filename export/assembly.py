@@ -38,6 +38,9 @@ FP32, INT8 = PRECISIONS["fp32"], PRECISIONS["int8"]
 
 Progress = Callable[[str, float], None]
 
+# Four times what the embedded model measures: past it, something is wrong with the weights or with this machine's kernels.
+_WORST_KL = 0.016
+
 # What the parity figures are measured on: questions and answers as a model meets them, and plain prose.
 _PARITY_TEXTS = (
     ("What is in this picture?", "A brown dog is running through the grass with a ball in its mouth."),
@@ -76,7 +79,8 @@ def assemble(
 ) -> None:
     """Write the bundle into the empty `folder`; `suffixes` are the precisions, the first is the default.
 
-    Raises `WeightsFormatError` if the parts do not fit each other, OSError if the disk does not take it.
+    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding to 8 bits changes the model
+    too much, OSError if the disk does not take the files.
     """
     config = model.language.config
     placeholder = model.tokenizer.token_to_id(model.placeholder)
@@ -97,6 +101,7 @@ def assemble(
     if INT8 in suffixes:
         progress("comparing 8 bits with fp32", 0.5)
         measured = _measure(model, measuring)
+        measured.check(_WORST_KL)
         parity = {"mean_kl": measured.mean_kl, "top1": measured.top1, "positions": float(measured.positions)}
     for path in measuring.values():
         path.unlink()

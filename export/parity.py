@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from lorgnette.device.errors import LorgnetteError
 from lorgnette.export.llama import FloatArray, LlamaConfig
+
+
+class ParityError(LorgnetteError):
+    """A quantized model is too far from the exact one to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,14 @@ class Parity:
     mean_kl: float
     top1: float
     positions: int
+
+    def check(self, worst_kl: float) -> None:
+        """Raises `ParityError` if `mean_kl` is above `worst_kl` nats, or not a number."""
+        if not self.mean_kl <= worst_kl:
+            raise ParityError(
+                f"8 bits are too far from fp32: mean KL {self.mean_kl:.4f}, at most {worst_kl} is allowed",
+                "use fp32 (--precision fp32, or --set engine.variant=fp32)",
+            )
 
 
 def compare(reference: Path, candidate: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> Parity:

@@ -12,6 +12,7 @@ was made from the same files is left as it is. Use one with --set engine.bundle=
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ from lorgnette.assistant.embedded_bundle import shipped_adapter
 from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.device.errors import InputError
 from lorgnette.llm.bundle import ModelBundle
+
+Build = Callable[[Callable[[str, float], None]], ModelBundle]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +47,11 @@ def run(args: argparse.Namespace) -> int:
     builder = _BUILDERS.get(args.model)
     if builder is None:
         raise InputError(f"cannot export {args.model!r}", f"choose from: {', '.join(_BUILDERS)}")
+    build = builder(args)  # fetches the weights, which shows progress of its own
     bar = Progress(TextColumn("{task.description:<30}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True))
     with bar:
         task = bar.add_task("", total=1.0)
-        bundle = builder(args, lambda stage, done: bar.update(task, description=stage, completed=done))
+        bundle = build(lambda stage, done: bar.update(task, description=stage, completed=done))
     if args.json:
         print((bundle.folder / "manifest.json").read_text(encoding="utf-8"), end="")
         return 0
@@ -58,22 +62,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _embedded(args: argparse.Namespace, progress: Callable[[str, float], None]) -> ModelBundle:
+def _embedded(args: argparse.Namespace) -> Build:
     from lorgnette.export.embedded import build
 
     store = WeightStore.from_config(args.config)
-    progress("fetching the weights", 0.0)
-    return build(
-        store.path("smollm2-135m-instruct"),
-        store.path("efficientnet-lite2"),
-        args.adapter or shipped_adapter(),
-        args.out,
-        progress,
-        precisions=args.precision,
-        force=args.force,
-    )
+    sources = (store.path("smollm2-135m-instruct"), store.path("efficientnet-lite2"), args.adapter or shipped_adapter())
+    return functools.partial(build, *sources, args.out, precisions=args.precision, force=args.force)
 
 
-_BUILDERS: dict[str, Callable[[argparse.Namespace, Callable[[str, float], None]], ModelBundle]] = {
-    "embedded": _embedded
-}
+_BUILDERS: dict[str, Callable[[argparse.Namespace], Build]] = {"embedded": _embedded}
