@@ -17,7 +17,15 @@ from lorgnette.device.sound import AudioChunk
 
 State = Literal["ok", "missing", "broken"]
 
-_PACKAGES = ("numpy", "onnxruntime", "tokenizers", "opencv-python", "faster-whisper", "ctranslate2", "piper-tts")
+_PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "tokenizers",
+    "opencv-python-headless",
+    "faster-whisper",
+    "ctranslate2",
+    "piper-tts",
+)
 _OPTIONAL_PACKAGES = ("sounddevice",)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from lorgnette.device.errors import LorgnetteError
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.llama import FloatArray, LlamaConfig
 
 
@@ -56,7 +56,7 @@ def empty_cache(config: LlamaConfig, batch: int = 1) -> dict[str, FloatArray]:
 
 
 def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = OnnxSession(path)
     results = []
     for embeds in texts:
         length = len(embeds)
@@ -65,8 +65,7 @@ def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArr
             "attention_mask": np.ones((1, length), np.int64),
             "position_ids": np.arange(length, dtype=np.int64)[None],
         }
-        (logits,) = session.run(["logits"], feeds | empty_cache(config))
-        rows = logits[0].astype(np.float64)
+        rows = session.run(feeds | empty_cache(config))["logits"][0].astype(np.float64)
         rows -= rows.max(axis=-1, keepdims=True)
         results.append(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
     return results

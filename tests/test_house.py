@@ -178,7 +178,10 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
-        if name.partition("/")[0] in {*PACKAGES, "pyproject.toml", "README.md", "LICENSE"} and (ROOT / name).is_file():
+        if (
+            name.partition("/")[0] in {*PACKAGES, "examples", "pyproject.toml", "README.md", "LICENSE"}
+            and (ROOT / name).is_file()
+        ):
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / "source" / name)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), "."]

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from rich.progress import track
 
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.encoder_graph import OUT_CHANNELS, STRIDE, encoder_model
 from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
 from lorgnette.export.train.dataset import PhotoSet
@@ -42,14 +42,13 @@ def encode_photos(photos: PhotoSet, encoder: Path, out: Path, threads: int = 2) 
     else:
         features = np.lib.format.open_memmap(out, mode="w+", dtype=np.float16, shape=shape)
         done = np.zeros(len(photos.photos), bool)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    model = encoder_model(read_legacy_checkpoint(encoder), SIDE)
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    graph = out.with_name("encoder.onnx")
+    graph.write_bytes(encoder_model(read_legacy_checkpoint(encoder), SIDE).SerializeToString())
+    session = OnnxSession(graph, threads)
     for row in track(np.flatnonzero(~done), "encoding photographs"):
         x = pixel_values(photos.pixels(photos.photos[row]))
         pair = np.stack([x, x[:, :, ::-1]])
-        y = session.run(["features"], {"pixel_values": pair})[0]
+        y = session.run({"pixel_values": pair})["features"]
         features[row] = y.reshape(2, OUT_CHANNELS, CELLS).transpose(0, 2, 1)
         done[row] = True
         if row % 200 == 199:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.llama import LlamaWeights
 
@@ -24,19 +24,13 @@ Cache = dict[str, npt.NDArray[Any]]
 class Decoder:
     """A decoder and its embedding table, driven without the engine."""
 
-    embed: onnxruntime.InferenceSession
-    decode: onnxruntime.InferenceSession
+    embed: Any  # onnxruntime.InferenceSession
+    decode: Any
 
     @classmethod
     def open(cls, folder: Path, suffix: str) -> Decoder:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 2
-        # PyTorch and several sessions share the cores here, and spinning threads would starve one another.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return cls(
-            onnxruntime.InferenceSession(folder / f"embed_tokens{suffix}.onnx", options),
-            onnxruntime.InferenceSession(folder / f"decoder_model_merged{suffix}.onnx", options),
-        )
+        names = (f"embed_tokens{suffix}.onnx", f"decoder_model_merged{suffix}.onnx")
+        return cls(*(OnnxSession(folder / name).raw for name in names))
 
     def embeds(self, ids: list[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Rows [1, n, hidden] of the ids [n], or [B, n, hidden] of [B, n]."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.encoder_graph import encoder_nodes
 from lorgnette.export.graph_builder import GraphBuilder, value
@@ -15,15 +15,15 @@ from lorgnette.export.llama import FloatArray, WeightsFormatError
 from lorgnette.export.vision_graph import write_vision_encoder
 
 
-def features_of(model: Assembly, pixels: FloatArray) -> FloatArray:
+def features_of(model: Assembly, pixels: FloatArray, path: Path) -> FloatArray:
     """The encoder alone: [B, C, cells, cells]."""
     graph = GraphBuilder("encoder")
     graph.adopt(*encoder_nodes(model.encoder, "pixel_values", "features"))
     onnx_model = graph.model(
         [value("pixel_values", 1, list(pixels.shape))], [value("features", 1, ["b", "c", "h", "w"])]
     )
-    (features,) = onnxruntime.InferenceSession(onnx_model.SerializeToString()).run(None, {"pixel_values": pixels})
-    return np.asarray(features)
+    path.write_bytes(onnx_model.SerializeToString())
+    return np.asarray(OnnxSession(path).run({"pixel_values": pixels})["features"])
 
 
 def connect(model: Assembly, features: FloatArray) -> FloatArray:
@@ -48,11 +48,11 @@ def connect(model: Assembly, features: FloatArray) -> FloatArray:
     return np.stack(tokens, axis=1).astype(np.float32)
 
 
-def test_connector_follows_the_recipe(tiny: Assembly, tiny_folder: Path) -> None:
+def test_connector_follows_the_recipe(tiny: Assembly, tiny_folder: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32)
-    session = onnxruntime.InferenceSession(tiny_folder / "vision_encoder.onnx")
-    (actual,) = session.run(["image_features"], {"pixel_values": pixels})
-    expected = connect(tiny, features_of(tiny, pixels))
+    session = OnnxSession(tiny_folder / "vision_encoder.onnx")
+    actual = session.run({"pixel_values": pixels})["image_features"]
+    expected = connect(tiny, features_of(tiny, pixels, tmp_path / "encoder.onnx"))
     assert actual.shape == (2, 4, 64)
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     assert np.abs(actual[0] - actual[1]).max() > 0.01

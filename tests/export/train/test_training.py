@@ -1,4 +1,4 @@
-"""The training's parts against plain counterparts: packing, int8 products, the model against the exported graph."""
+"""The training's parts against plain counterparts: packing, int8 products, resuming."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lorgnette.export.assembly import Assembly
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 from lorgnette.export.train.questions import Question
 
@@ -21,7 +20,6 @@ from lorgnette.export.train.frozen_linear import FrozenLinear  # noqa: E402
 from lorgnette.export.train.language_model import LanguageModel  # noqa: E402
 from lorgnette.export.train.packing import Packer  # noqa: E402
 from lorgnette.export.train.trainer import Recipe, Trainer  # noqa: E402
-from lorgnette.export.vision_graph import write_vision_encoder  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -105,35 +103,6 @@ def test_int8_products_are_close_in_both_directions() -> None:
         results.append((y.detach(), given.grad))
     for exact, rounded in zip(*results, strict=True):
         assert float((exact - rounded).norm() / exact.norm()) < 0.02
-
-
-def test_the_connector_is_the_one_that_is_exported(tmp_path: Path, tiny: Assembly) -> None:
-    """The exported graph, fed the encoder's cells, gives what the training's connector gives."""
-    import onnxruntime
-
-    torch.manual_seed(0)
-    encoder = {name: array for name, array in tiny.encoder.items()}
-    cells = encoder["_conv_head.weight"].shape[0]
-    if cells != 1280:
-        rng = np.random.default_rng(0)
-        inputs = encoder["_conv_head.weight"].shape[1]
-        encoder["_conv_head.weight"] = rng.standard_normal((1280, inputs, 1, 1)).astype(np.float32) / 4
-        for part, value in (("weight", 1.0), ("bias", 0.1), ("running_mean", 0.0), ("running_var", 1.0)):
-            encoder[f"_bn1.{part}"] = np.full(1280, value, np.float32)
-    connector = Connector(48)
-    torch.nn.init.normal_(connector.pos)
-    state = {name: value.detach().numpy() for name, value in connector.state_dict().items()}
-    assert write_vision_encoder(encoder, state, 320, tmp_path / "vision.onnx") == TOKENS
-
-    from lorgnette.export.encoder_graph import encoder_model
-
-    pixels = np.random.default_rng(1).standard_normal((2, 3, 320, 320)).astype(np.float32)
-    features = onnxruntime.InferenceSession(encoder_model(encoder, 320).SerializeToString())
-    (grid,) = features.run(None, {"pixel_values": pixels})
-    cells_last = torch.from_numpy(grid.reshape(2, 1280, 100)).transpose(1, 2)
-    (exported,) = onnxruntime.InferenceSession(tmp_path / "vision.onnx").run(None, {"pixel_values": pixels})
-    with torch.no_grad():
-        np.testing.assert_allclose(exported, connector(cells_last).numpy(), atol=1e-4)
 
 
 @pytest.fixture
