@@ -38,7 +38,7 @@ FP32, INT8 = PRECISIONS["fp32"], PRECISIONS["int8"]
 
 Progress = Callable[[str, float], None]
 
-# Four times what the embedded model measures: past it, something is wrong with the weights or with this machine's kernels.
+# Three to four times what the embedded model measures: past it, the weights or this machine's kernels are wrong.
 _WORST_KL = 0.016
 
 # What the parity figures are measured on: questions and answers as a model meets them, and plain prose.
@@ -79,8 +79,8 @@ def assemble(
 ) -> None:
     """Write the bundle into the empty `folder`; `suffixes` are the precisions, the first is the default.
 
-    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding to 8 bits changes the model
-    too much, OSError if the disk does not take the files.
+    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding to 8 bits changes
+    the model too much, OSError if the disk does not take the files.
     """
     config = model.language.config
     placeholder = model.tokenizer.token_to_id(model.placeholder)

@@ -25,7 +25,7 @@ class BlockQuantized:
     @property
     def block(self) -> int:
         """Inputs to a block."""
-        return self.data.shape[1] // self.scales.shape[1]
+        return int(self.data.shape[1] // self.scales.shape[1])
 
     def dequantize(self) -> FloatArray:
         centred = self.data.astype(np.float32) - np.float32(ZERO_POINT)
