@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.errors import LorgnetteError
-from lorgnette.device.session import OnnxSession
+from lorgnette.device.session import Array, OnnxSession
 from lorgnette.export.llama import FloatArray, LlamaConfig
 
 
@@ -60,7 +60,7 @@ def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArr
     results = []
     for embeds in texts:
         length = len(embeds)
-        feeds = {
+        feeds: dict[str, Array] = {
             "inputs_embeds": embeds[None],
             "attention_mask": np.ones((1, length), np.int64),
             "position_ids": np.arange(length, dtype=np.int64)[None],
