@@ -80,8 +80,10 @@ class Wiring:
     def bundle(self) -> ModelBundle:
         """The model's bundle; fetches weights and builds it when that was not done yet (about 20 s)."""
         from lorgnette.assistant.embedded_bundle import ready_bundle
+        from lorgnette.device.session import share_pool
 
         if self._bundle is None:
+            share_pool(self.config.thread_count)  # building opens sessions, and the first one settles the pool's size
             self._bundle = ready_bundle(self.config, self.store(), self._progress)
         return self._bundle
 

@@ -73,7 +73,7 @@ def align(
         spread = (embedding - embedding.mean(0)).norm(dim=-1).mean()
         connector.g.fill_(float(spread) / math.sqrt(embedding.shape[1]))
         connector.pos.copy_(embedding.mean(0).expand(TOKENS, -1))
-    optimizer = torch.optim.AdamW([{"params": connector.parameters()}, {"params": [bias], "lr": 1e-2}], lr=1e-3)
+    optimizer = torch.optim.AdamW([{"params": list(connector.parameters())}, {"params": [bias]}])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [1.5e-3, 1e-2], total_steps=steps, pct_start=0.1)
     rng = np.random.default_rng(seed)
     losses: list[float] = []
@@ -84,7 +84,7 @@ def align(
         logits = torch.logsumexp(_SHARPNESS * match, 1) - math.log(TOKENS) + bias
         loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(targets[rows])) * len(words)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(connector.parameters(), 1.0)
         optimizer.step()
         schedule.step()

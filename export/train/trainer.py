@@ -169,7 +169,7 @@ class Trainer:
         hidden = self.model(*self._inputs(self._train, rows, mirrored, packed))
         loss = self._loss(hidden, packed, np.random.default_rng([self.recipe.seed, self.step]))
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self.optimizer.step()
         self.step += 1
