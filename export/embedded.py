@@ -17,7 +17,7 @@ from lorgnette.export.sources import BUILDER, PRECISIONS, Fingerprint, Sources, 
 from lorgnette.llm.bundle import ModelBundle, Part, Preprocessing
 
 _SIDE = 320
-_PREPROCESSING = Preprocessing(
+PREPROCESSING = Preprocessing(
     width=_SIDE,
     height=_SIDE,
     mean=(127.0, 127.0, 127.0),
@@ -72,7 +72,7 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
         tokenizer=checkpoint.tokenizer,
         encoder=read_legacy_checkpoint(sources.encoder),
         connector=adapter.connector,
-        preprocessing=_PREPROCESSING,
+        preprocessing=PREPROCESSING,
         before_image="<|im_start|>user\n",
         after_image="\n",
         end_of_question="<|im_end|>\n<|im_start|>assistant\n",

@@ -10,29 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from lorgnette.device.frame import Frame
 from lorgnette.device.session import OnnxSession
+from lorgnette.export.embedded import PREPROCESSING
 from lorgnette.export.encoder_graph import OUT_CHANNELS, STRIDE, encoder_model
 from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
 from lorgnette.export.train.dataset import PhotoSet
+from lorgnette.vision.preprocess import Preprocessor
 
-SIDE = 320
-CELLS = (SIDE // STRIDE) ** 2
-
-
-def pixel_values(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """RGB uint8 [h, w, 3] -> float32 [3, SIDE, SIDE]: squashed to a square (area resampling), (x - 127) / 128."""
-    square = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(((square.astype(np.float32) - 127.0) / 128.0).transpose(2, 0, 1))
+_CELLS = (PREPROCESSING.width // STRIDE) ** 2
 
 
 def encode_photos(photos: PhotoSet, encoder: Path, out: Path, threads: int = 2) -> npt.NDArray[np.float16]:
     """Features of all `photos`, memory-mapped from `out`; computed where they are missing."""
-    shape = (len(photos.photos), 2, CELLS, OUT_CHANNELS)
+    shape = (len(photos.photos), 2, _CELLS, OUT_CHANNELS)
     done_path = out.with_suffix(".done.npy")
     if out.exists() and done_path.exists():
         features = np.lib.format.open_memmap(out, mode="r+")
@@ -43,13 +38,15 @@ def encode_photos(photos: PhotoSet, encoder: Path, out: Path, threads: int = 2) 
         features = np.lib.format.open_memmap(out, mode="w+", dtype=np.float16, shape=shape)
         done = np.zeros(len(photos.photos), bool)
     graph = out.with_name("encoder.onnx")
-    graph.write_bytes(encoder_model(read_legacy_checkpoint(encoder), SIDE).SerializeToString())
+    graph.write_bytes(encoder_model(read_legacy_checkpoint(encoder), PREPROCESSING.width).SerializeToString())
     session = OnnxSession(graph, threads)
+    facts = PREPROCESSING
+    preprocessor = Preprocessor(facts.width, facts.height, facts.mean, facts.std)
     for row in track(np.flatnonzero(~done), "encoding photographs"):
-        x = pixel_values(photos.pixels(photos.photos[row]))
-        pair = np.stack([x, x[:, :, ::-1]])
+        x = preprocessor.normalise(preprocessor.resize(Frame(photos.pixels(photos.photos[row]))))
+        pair = np.concatenate([x, x[:, :, :, ::-1]])
         y = session.run({"pixel_values": pair})["features"]
-        features[row] = y.reshape(2, OUT_CHANNELS, CELLS).transpose(0, 2, 1)
+        features[row] = y.reshape(2, OUT_CHANNELS, _CELLS).transpose(0, 2, 1)
         done[row] = True
         if row % 200 == 199:
             features.flush()
