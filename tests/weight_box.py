@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,10 @@ def weight_entry(files: dict[str, bytes], sources: list[dict[str, Any]], entry: 
         "files": [file_entry(path, content) for path, content in files.items()],
         "sources": sources,
     }
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(slots=True)
@@ -150,7 +155,14 @@ class Box:
         command += ["--set", f"weights.hub_endpoint={self.endpoint}"]
         environment = os.environ | {"LORGNETTE_CACHE": str(self.root)}
         return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            # A shell's background job ignores Ctrl-C, and so would what it starts: here it is to be heard.
+            preexec_fn=_hear_interrupts,
         )
 
     def files(self) -> list[str]:
