@@ -49,12 +49,12 @@ class Layer(nn.Module):
         self.gate_up = FrozenLinear([get(f"{prefix}.mlp.{n}_proj.weight") for n in ("gate", "up")])
         self.down = FrozenLinear([get(f"{prefix}.mlp.down_proj.weight")])
 
-    def linears(self) -> Iterator[tuple[str, FrozenLinear, list[str]]]:
+    def linears(self) -> Iterator[tuple[FrozenLinear, list[str]]]:
         """Each fused layer with the checkpoint names of its parts."""
-        yield "qkv", self.qkv, [f"self_attn.{n}_proj" for n in "qkv"]
-        yield "o", self.o, ["self_attn.o_proj"]
-        yield "gate_up", self.gate_up, ["mlp.gate_proj", "mlp.up_proj"]
-        yield "down", self.down, ["mlp.down_proj"]
+        yield self.qkv, [f"self_attn.{n}_proj" for n in "qkv"]
+        yield self.o, ["self_attn.o_proj"]
+        yield self.gate_up, ["mlp.gate_proj", "mlp.up_proj"]
+        yield self.down, ["mlp.down_proj"]
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
         """x [B, L, hidden]; cos, sin [B, 1, L, 64]; bias [B, 1, L, L] added to the attention scores."""
@@ -128,7 +128,7 @@ class LanguageModel(nn.Module):
         """The trainable tensors under their names in the adapter file."""
         out: dict[str, Tensor] = {}
         for index, layer in enumerate(self._layers()):
-            for _, module, names in layer.linears():
+            for module, names in layer.linears():
                 for name, a, b in zip(names, module.A, module.B, strict=True):
                     out[f"lora.model.layers.{index}.{name}.A"] = a
                     out[f"lora.model.layers.{index}.{name}.B"] = b

@@ -10,25 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from lamp import Lamp
 
 from lorgnette.device.camera import FileCamera, StaleFrame
 from lorgnette.device.capture import CaptureGate, CaptureRefused
 from lorgnette.device.errors import DeviceError, InputError
 from lorgnette.device.opencv_camera import OpenCvCamera
-
-
-class Lamp:
-    def __init__(self, broken: bool = False) -> None:
-        self.lit: set[str] = set()
-        self.broken = broken
-
-    def light(self, source: str) -> None:
-        if self.broken:
-            raise OSError("no lamp")
-        self.lit.add(source)
-
-    def dark(self, source: str) -> None:
-        self.lit.discard(source)
 
 
 @pytest.fixture(scope="module")

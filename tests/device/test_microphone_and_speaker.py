@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lamp import Lamp
 
 from lorgnette.device.capture import CaptureGate, CaptureRefused
 from lorgnette.device.errors import DeviceError, InputError
@@ -21,20 +22,6 @@ from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.speaker import WavSpeaker
 from lorgnette.device.wav import write_wav
-
-
-class Lamp:
-    def __init__(self, broken: bool = False) -> None:
-        self.lit: set[str] = set()
-        self.broken = broken
-
-    def light(self, source: str) -> None:
-        if self.broken:
-            raise OSError("no lamp")
-        self.lit.add(source)
-
-    def dark(self, source: str) -> None:
-        self.lit.discard(source)
 
 
 @pytest.fixture
