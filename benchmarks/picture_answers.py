@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from cider import cider_d
 from machine import describe_machine
 from rich.console import Console
 from rich.progress import track
@@ -26,10 +25,11 @@ from rich.progress import track
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.wiring import Wiring
 from lorgnette.device.frame import Frame
-from lorgnette.export.train.dataset import PhotoSet
-from lorgnette.export.train.questions import balanced_presence
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.engine import Engine, Prompt
+from lorgnette.llm.evaluation.caption_questions import balanced_presence
+from lorgnette.llm.evaluation.cider import cider_d
+from lorgnette.llm.evaluation.dataset import PhotoSet
 
 CONDITIONS = ("picture", "shuffled", "blind")
 DESCRIBE = "Describe the picture."

@@ -18,10 +18,10 @@ import torch
 from lorgnette.export.gguf_checkpoint import read_gguf
 from lorgnette.export.train.alignment import align
 from lorgnette.export.train.connector import Connector
-from lorgnette.export.train.dataset import PhotoSet
 from lorgnette.export.train.features import EncodedSplit, encode_photos
 from lorgnette.export.train.language_model import LanguageModel
 from lorgnette.export.train.trainer import Recipe, Trainer
+from lorgnette.llm.evaluation.dataset import PhotoSet
 
 
 def main() -> None:

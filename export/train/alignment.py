@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lorgnette.export.train.connector import TOKENS, Connector
 from lorgnette.export.train.features import EncodedSplit
-from lorgnette.export.train.questions import words_of
+from lorgnette.llm.evaluation.caption_questions import words_of
 
 _MIN_PHOTOS = 12
 _BATCH = 48

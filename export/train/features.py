@@ -19,7 +19,7 @@ from lorgnette.device.session import OnnxSession
 from lorgnette.export.embedded import PREPROCESSING
 from lorgnette.export.encoder_graph import OUT_CHANNELS, STRIDE, encoder_model
 from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
-from lorgnette.export.train.dataset import PhotoSet
+from lorgnette.llm.evaluation.dataset import PhotoSet
 from lorgnette.vision.preprocess import Preprocessor
 
 _CELLS = (PREPROCESSING.width // STRIDE) ** 2

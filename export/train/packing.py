@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from lorgnette.export.train.questions import Question
+from lorgnette.llm.evaluation.caption_questions import Question
 
 USER = "<|im_start|>user\n"
 AFTER_IMAGE = "\n"

@@ -23,7 +23,13 @@ from lorgnette.export.train.connector import TOKENS, Connector
 from lorgnette.export.train.features import EncodedSplit
 from lorgnette.export.train.language_model import LanguageModel, Layer
 from lorgnette.export.train.packing import PackedPhoto, Packer
-from lorgnette.export.train.questions import DESCRIBE, Question, balanced_presence, clean_caption, short_questions
+from lorgnette.llm.evaluation.caption_questions import (
+    DESCRIBE,
+    Question,
+    balanced_presence,
+    clean_caption,
+    short_questions,
+)
 
 _WARM_UP = 40
 _CHECKPOINT_EVERY = 50

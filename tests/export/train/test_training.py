@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
-from lorgnette.export.train.questions import Question
+from lorgnette.llm.evaluation.caption_questions import Question
 
 torch = pytest.importorskip("torch")
 

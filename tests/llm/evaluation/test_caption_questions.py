@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from lorgnette.export.train.questions import balanced_presence, clean_caption, objects_in, short_questions
+from lorgnette.llm.evaluation.caption_questions import balanced_presence, clean_caption, objects_in, short_questions
 
 DOG = ("A brown dog runs on the grass .", "A brown dog is chasing a red ball .", "Two dogs play in the grass")
 SKI = ("A man is skiing down a snowy hill .", "A skier in a blue jacket in the snow .", "Someone skiing .")

@@ -3,7 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from cider import cider_d
+
+from lorgnette.llm.evaluation.cider import cider_d
 
 REFERENCES = [["A dog runs.", "The dog runs fast."], ["A cat sleeps on a mat.", "A cat is asleep."], ["A red car."] * 2]
 
