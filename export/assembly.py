@@ -56,8 +56,8 @@ class Assembly:
     """A vision-language model in memory.
 
     `placeholder` is the token that marks the picture's place in a prompt of `before_image`, picture, `after_image`,
-    question, `end_of_question`. `encoder` are the arrays of an EfficientNet-Lite, `connector` those of the recipe;
-    pictures are square.
+    question, `end_of_question`; the text pieces and `confidence` are as in the manifest. `encoder` are the arrays of an
+    EfficientNet-Lite, `connector` those of the recipe; pictures are square.
     """
 
     name: str
@@ -68,10 +68,14 @@ class Assembly:
     preprocessing: Preprocessing
     before_image: str
     after_image: str
+    text_heading: str
+    text_line: str
+    no_text: str
     end_of_question: str
     placeholder: str
     stop_ids: tuple[int, ...]
     parts: tuple[Part, ...]
+    confidence: Mapping[str, float]
 
 
 def assemble(
@@ -119,6 +123,9 @@ def assemble(
         prompt=PromptTemplate(
             before_image=model.before_image,
             after_image=model.after_image,
+            text_heading=model.text_heading,
+            text_line=model.text_line,
+            no_text=model.no_text,
             end_of_question=model.end_of_question,
             image_token_id=placeholder,
             tokens_per_image=tokens,
@@ -134,6 +141,7 @@ def assemble(
         ),
         parts=model.parts,
         parity=parity,
+        confidence=model.confidence,
     ).write_manifest()
 
 

@@ -75,6 +75,9 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
         preprocessing=PREPROCESSING,
         before_image="<|im_start|>user\n",
         after_image="\n",
+        text_heading="Text in the picture:\n",
+        text_line='"{text}" {place}\n',
+        no_text="No text in the picture.\n",
         end_of_question="<|im_end|>\n<|im_start|>assistant\n",
         # A token that no prompt contains, since the runtime tokenises questions without special tokens.
         placeholder="<empty_output>",
@@ -89,4 +92,5 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
                 made_of.adapter,
             ),
         ),
+        confidence={},
     )

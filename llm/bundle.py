@@ -1,6 +1,6 @@
 """A model bundle: a folder of ONNX sessions, a tokenizer and the manifest that says how to use them.
 
-Every fact about a model lives in `manifest.json` (spec 1) and nowhere in code. `ModelBundle.open` is the only way in:
+Every fact about a model lives in `manifest.json` (spec 2) and nowhere in code. `ModelBundle.open` is the only way in:
 whatever it returns has all its files, of the right size and content, and a manifest with every field.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from lorgnette.device.errors import LorgnetteError
 from lorgnette.llm.manifest_reader import ManifestError, read_record
 
-SPEC = 1
+SPEC = 2
 MANIFEST = "manifest.json"
 STAMP = ".verified.json"
 _REBUILD = "build it again with `lorgnette export embedded --force`, or fetch it again"
@@ -68,14 +69,26 @@ class PromptTemplate:
     image features replace), then `after_image`, the question, `end_of_question`. The pieces hold special tokens and are
     tokenised with them; the question is a person's text and must be tokenised without. Tokenising piece by piece gives
     the same ids as the whole, as long as the question has no space around it. Generation ends at any of `stop_ids`.
+
+    Where somebody has looked for writing in the picture, `after_image` is followed by `text_heading` and a `text_line`
+    for each line, which names {text} and {place}, or by `no_text`. These three hold no special tokens and end with a
+    line's end; all three are empty for a model that was not trained on them and takes no text.
     """
 
     before_image: str
     after_image: str
+    text_heading: str
+    text_line: str
+    no_text: str
     end_of_question: str
     image_token_id: int
     tokens_per_image: int
     stop_ids: tuple[int, ...]
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the model was trained to be told what is written in the picture."""
+        return bool(self.text_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +121,8 @@ class Part:
 class ModelBundle:
     """An opened bundle. `default_suffix` names for each session the precision to run; `parity` holds measured figures.
 
+    `confidence` are the coefficients that turn an answer's log-probabilities into a chance of being right (empty where
+    nobody measured them).
     `builder` is the version of the code that wrote it, `inputs` the hash of everything that went in (two bundles with
     the same `inputs` are the same).
     """
@@ -123,6 +138,7 @@ class ModelBundle:
     decoder: DecoderGeometry
     parts: tuple[Part, ...]
     parity: Mapping[str, float]
+    confidence: Mapping[str, float]
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = False) -> ModelBundle:
@@ -170,6 +186,11 @@ class ModelBundle:
             raise BundleError(f"bundle {self.folder}: mean and std need {channels} values each", _REBUILD)
         if 0.0 in self.preprocessing.std:
             raise BundleError(f"bundle {self.folder}: std may not be 0", _REBUILD)
+        prompt = self.prompt
+        if not prompt.takes_text and (prompt.text_heading or prompt.no_text):
+            raise BundleError(f"bundle {self.folder}: text_heading and no_text need a text_line", _REBUILD)
+        if prompt.takes_text and _fields(prompt.text_line) != ["place", "text"]:
+            raise BundleError(f"bundle {self.folder}: text_line must name {{text}} and {{place}} once each", _REBUILD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +208,15 @@ class _Manifest:
     decoder: DecoderGeometry
     parts: tuple[Part, ...]
     parity: Mapping[str, float]
+    confidence: Mapping[str, float]
+
+
+def _fields(template: str) -> list[str] | None:
+    """Names of the fields of a format text, sorted; None where it is none."""
+    try:
+        return sorted(name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
+    except ValueError:
+        return None
 
 
 def hash_file(path: Path) -> str:

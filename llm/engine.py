@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lorgnette.device.frame import Frame
 from lorgnette.llm.cancel import CancelScope
+from lorgnette.vision.scene_text import SceneText
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What an answer is asked for: a question, the picture it is about, and what was said before."""
+    """What an answer is asked for: a question, the picture it is about, and what was said before.
+
+    `text` are the lines written in the picture, in reading order: none where it was looked for and there is none, None
+    where nobody has looked.
+    """
 
     question: str
     picture: Frame | None = None
     history: tuple[Exchange, ...] = ()
+    text: tuple[SceneText, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From a question, a picture and what was said before to the ids that the model reads, by the bundle's template."""
+"""From a question, a picture, its writing and what was said before to the model's ids, by the bundle's template."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from lorgnette.device.errors import InputError
 from lorgnette.llm.bundle import PromptTemplate
 from lorgnette.llm.engine import Prompt
 from lorgnette.llm.tokenizer import Tokenizer
+from lorgnette.vision.scene_text import SceneText
 
 _SHORTEN = "ask a shorter question"
 # No vocabulary in use has tokens that average more characters; a longer text cannot fit and need not be tokenised.
@@ -46,6 +47,7 @@ class PromptWriter:
         """The ids of `prompt`. Raises InputError for an empty question or one that leaves no room for an answer."""
         pictured = prompt.picture is not None
         rest: list[int] = [] if pictured else list(self._before_image)
+        rest += self._text(self._block(prompt.text))
         for exchange in prompt.history:
             rest += self._question(exchange.question) + self._text(exchange.answer)
             rest += self._end_of_answer + self._before_image
@@ -56,6 +58,20 @@ class PromptWriter:
                 f"the question is too long: {len(ids)} tokens, and the model takes {self._context - 1}", _SHORTEN
             )
         return ids
+
+    def _block(self, lines: tuple[SceneText, ...] | None) -> str:
+        """What the model is told of the writing in the picture; nothing where nobody looked or it takes no text.
+
+        A line cannot leave its quotes: it is `quotable`, and tokenised as a person's text, so nothing in it is special.
+        """
+        template = self._template
+        if lines is None or not template.takes_text:
+            return ""
+        written = [(quotable, line.place) for line in lines if (quotable := line.quotable)]
+        if not written:
+            return template.no_text
+        # Filled in from the left and once: what a line says is no part of the template.
+        return template.text_heading + "".join(template.text_line.format(text=t, place=p) for t, p in written)
 
     def _question(self, question: str) -> list[int]:
         # The template's ids are right only for a question without space around it (see PromptTemplate).

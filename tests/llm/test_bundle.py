@@ -98,8 +98,8 @@ def test_verify_reads_even_what_is_stamped(folder: Path) -> None:
 
 
 def test_another_spec(folder: Path) -> None:
-    edit(folder, lambda manifest: manifest.update(spec=2))
-    with pytest.raises(BundleError, match="spec 2, this version reads spec 1") as caught:
+    edit(folder, lambda manifest: manifest.update(spec=3))
+    with pytest.raises(BundleError, match="spec 3, this version reads spec 2") as caught:
         ModelBundle.open(folder)
     assert caught.value.hint == "update lorgnette"
 
@@ -124,6 +124,11 @@ def test_malformed_manifest(folder: Path, text: str) -> None:
         (lambda m: m.update(parity=[]), "manifest.parity must be an object"),
         (lambda m: m["preprocessing"].update(std=[128.0]), "mean and std need 3 values"),
         (lambda m: m["preprocessing"].update(std=[128.0, 0, 128]), "std may not be 0"),
+        (lambda m: m["prompt"].pop("text_line"), "manifest.prompt.text_line is missing"),
+        (lambda m: m["prompt"].update(text_line=""), "text_heading and no_text need a text_line"),
+        (lambda m: m["prompt"].update(text_line="{text}\n"), "must name {text} and {place} once each"),
+        (lambda m: m["prompt"].update(text_line="{text} {place} {0}\n"), "must name {text} and {place} once each"),
+        (lambda m: m["prompt"].update(text_line="{text} {place} {"), "must name {text} and {place} once each"),
         (lambda m: m["files"].pop(), "has no vision_encoder"),
         (lambda m: m["files"][0].update(name="../manifest.json"), "outside itself"),
         (lambda m: m["files"][0].update(name="/etc/passwd"), "outside itself"),

@@ -115,17 +115,21 @@ def tiny_vlm() -> Assembly:
         ),
         before_image="<|im_start|>user\n",
         after_image="\n",
+        text_heading="Text in the picture:\n",
+        text_line='"{text}" {place}\n',
+        no_text="No text in the picture.\n",
         end_of_question="<|im_end|>\n<|im_start|>assistant\n",
         placeholder="<image>",
         stop_ids=(2,),
         parts=(Part("random weights", "Apache-2.0", "make_models.py", hashlib.sha256(b"random").hexdigest()),),
+        confidence={},
     )
 
 
 def main(folder: Path) -> None:
     bundle = folder / "tiny_vlm"
     bundle.mkdir(parents=True)
-    assemble(tiny_vlm(), bundle, ("_quantized", ""), "make-models-1", "tiny-vlm", lambda stage, done: None)
+    assemble(tiny_vlm(), bundle, ("_quantized", ""), "make-models-2", "tiny-vlm", lambda stage, done: None)
 
 
 if __name__ == "__main__":
