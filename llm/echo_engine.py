@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
@@ -27,13 +27,23 @@ class EchoEngine:
         return Look(0, 0, cached)
 
     def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]:
-        question = " ".join(prompt.question.split())
+        return self._answer(self._words(prompt), cancel, cancel.generation)
+
+    def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
+        """Minus the number of an answer's words that this engine would not say."""
+        if not all(answer.strip() for answer in answers):
+            raise InputError("an answer is empty", "leave it out")
+        mine = set(self._words(prompt))
+        return [-float(sum(word not in mine for word in answer.split())) for answer in answers]
+
+    def _words(self, prompt: Prompt) -> list[str]:
+        question = prompt.question.split()
         if not question:
             raise InputError("the question is empty", "say or write what you want to know")
-        answer = f"You asked: {question}"
+        answer = ["You", "asked:", *question]
         if prompt.picture is not None:
-            answer += f" The picture is {prompt.picture.width} x {prompt.picture.height}."
-        return self._answer(answer.split(), cancel, cancel.generation)
+            answer += f"The picture is {prompt.picture.width} x {prompt.picture.height}.".split()
+        return answer
 
     def _answer(self, words: list[str], cancel: CancelScope, generation: int) -> Iterator[Token]:
         self._answers_started += 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lorgnette.device.frame import Frame
 from lorgnette.llm.cancel import CancelScope
@@ -67,3 +67,13 @@ class Engine(Protocol):
     def look(self, picture: Frame) -> Look: ...
 
     def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]: ...
+
+
+@runtime_checkable
+class ScoringEngine(Engine, Protocol):
+    """An engine that can also tell how likely it would be to give certain answers."""
+
+    def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
+        """For each of `answers` the sum of the natural logarithms of the probabilities of its tokens and of stopping
+        after them. Independent of `stream`. Raises InputError as `stream` does, and for an empty answer."""
+        ...

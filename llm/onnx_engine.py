@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
 from lorgnette.device.session import OnnxSession
 from lorgnette.llm.bundle import BundleError, ModelBundle, Preprocessing
@@ -19,7 +20,7 @@ from lorgnette.llm.detokenizer import Detokenizer
 from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
 from lorgnette.llm.prompt import PromptIds, PromptWriter
-from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping
+from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.vision.encoder import VisionEncoder
 from lorgnette.vision.preprocess import Preprocessor
@@ -69,6 +70,29 @@ class OnnxEngine:
         generation = cancel.generation
         ids = self._prompts.write(prompt)
         return self._answer(ids, prompt.picture, cancel, generation)
+
+    def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
+        """See `ScoringEngine`. The prompt is computed once, in a cache of its own."""
+        ids = self._prompts.write(prompt)
+        texts = [self._tokenizer.text_ids(answer.strip()) for answer in answers]
+        if not all(texts):
+            raise InputError("an answer is empty", "leave it out")
+        if len(ids) + max(map(len, texts), default=0) > self._context:
+            raise InputError("question and answers are too long for the model", "ask a shorter question")
+        cache = self._decoder.new_cache(len(ids) + 32)
+        if prompt.picture is not None:
+            cache.copy_from(self._look(prompt.picture)[2])
+        after_prompt = self._decoder.append(self._embeds(ids.rest), cache)
+        start = cache.length
+        sums = []
+        for text in texts:
+            cache.rewind(start)
+            logits, total = after_prompt, 0.0
+            for token_id in text:
+                total += float(log_softmax(logits)[token_id])
+                logits = self._decoder.append(self._embeds([token_id]), cache)
+            sums.append(total + float(np.logaddexp.reduce(log_softmax(logits)[list(self._template.stop_ids)])))
+        return sums
 
     def _look(self, picture: Frame) -> tuple[Look, str, KvCache]:
         # One at a time: whoever asks for a picture that is being looked at waits for it and finds it in the cache.

@@ -39,8 +39,7 @@ class Sampler:
     def choose(self, logits: Logits) -> tuple[int, float]:
         """A token id for `logits` [vocabulary] and the logarithm of its probability at temperature 1."""
         chosen = int(logits.argmax()) if self._settings.temperature == 0.0 else self._draw(logits)
-        shifted = logits - logits.max()
-        return chosen, float(shifted[chosen] - np.log(np.exp(shifted).sum(dtype=np.float64)))
+        return chosen, float(log_softmax(logits)[chosen])
 
     def _draw(self, logits: Logits) -> int:
         scaled = (logits.astype(np.float64) - float(logits.max())) / self._settings.temperature
@@ -48,6 +47,12 @@ class Sampler:
         probabilities = weights / weights.sum()
         candidates, kept = nucleus(probabilities, self._settings.top_p)
         return int(self._random.choice(candidates, p=kept / kept.sum()))
+
+
+def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    """Natural logarithms of the probabilities at temperature 1, [vocabulary]."""
+    shifted = logits - logits.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(dtype=np.float64)), np.float64)
 
 
 def nucleus(

@@ -12,7 +12,7 @@ from lorgnette.device.frame import Frame
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.echo_engine import EchoEngine
-from lorgnette.llm.engine import Engine, Exchange, Prompt, Token
+from lorgnette.llm.engine import Engine, Exchange, Prompt, ScoringEngine, Token
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
 
 Ask = Callable[[Engine, Prompt], list[Token]]
@@ -86,3 +86,27 @@ def test_a_second_answer_ends_the_first(engine: Engine, pictures: list[Frame]) -
     next(second)
     assert list(first) == []
     assert list(second)
+
+
+def test_it_weighs_answers(engine: Engine, pictures: list[Frame], ask: Ask) -> None:
+    assert isinstance(engine, ScoringEngine)
+    for picture in (pictures[0], None):
+        prompt = Prompt(QUESTION, picture)
+        weights = engine.log_probabilities(prompt, ["A dog.", "A rather long and unlikely answer."])
+        assert all(weight <= 0.0 for weight in weights)
+        assert engine.log_probabilities(prompt, ["A dog."]) == pytest.approx(weights[:1])
+        assert engine.log_probabilities(prompt, []) == []
+
+
+def test_weighing_leaves_the_answer_as_it_was(engine: Engine, pictures: list[Frame], ask: Ask) -> None:
+    assert isinstance(engine, ScoringEngine)
+    prompt = Prompt(QUESTION, pictures[0])
+    before = ask(engine, prompt)
+    engine.log_probabilities(Prompt("Is it day?", pictures[0]), ["Yes.", "No."])
+    assert ask(engine, prompt) == before
+
+
+def test_nothing_is_no_answer_to_weigh(engine: Engine) -> None:
+    assert isinstance(engine, ScoringEngine)
+    with pytest.raises(InputError):
+        engine.log_probabilities(Prompt(QUESTION), ["Yes.", " "])
