@@ -17,7 +17,8 @@ _SCALE = 10.0
 Ngrams = Counter[tuple[str, ...]]
 
 
-def _words(caption: str) -> list[str]:
+def caption_words(caption: str) -> list[str]:
+    """The words that are compared."""
     return re.findall(r"[a-z0-9]+(?:['-][a-z0-9]+)*", caption.lower())
 
 
@@ -33,26 +34,49 @@ def _weigh(counts: Ngrams, documents: Ngrams, photos: int) -> tuple[list[dict[tu
     return vectors, [math.sqrt(sum(w * w for w in vector.values())) for vector in vectors]
 
 
-def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """One score for each photo (a good caption scores around 1; papers quote the mean times 100).
+class CiderScorer:
+    """Scores captions against references with the document frequencies of a fixed collection.
 
-    `references` are the captions that people wrote of each photo; document frequencies come from them all.
+    `collection` are the captions that people wrote of each photo.
     """
-    refs = [[_words(text) for text in texts] for texts in references]
-    documents: Ngrams = Counter()
-    for texts in refs:
-        documents.update(set().union(*(_ngrams(words) for words in texts)))
-    scores = []
-    for candidate, texts in zip(candidates, refs, strict=True):
-        words = _words(candidate)
-        mine, my_norms = _weigh(_ngrams(words), documents, len(refs))
+
+    def __init__(self, collection: Sequence[Sequence[str]]) -> None:
+        self._documents: Ngrams = Counter()
+        self._photos = len(collection)
+        for texts in collection:
+            self._documents.update(set().union(*(_ngrams(caption_words(text)) for text in texts)))
+
+    def score(self, candidate: str, references: Sequence[str]) -> float:
+        """CIDEr-D of one caption: 0 to 10, a good one scores around 1."""
+        words = caption_words(candidate)
+        mine, my_norms = _weigh(_ngrams(words), self._documents, self._photos)
         total = 0.0
-        for text in texts:
-            theirs, their_norms = _weigh(_ngrams(text), documents, len(refs))
-            penalty = math.exp(-((len(words) - len(text)) ** 2) / (2 * _SIGMA**2))
-            for a, b, norm_a, norm_b in zip(mine, theirs, my_norms, their_norms, strict=True):
+        for reference in references:
+            theirs = caption_words(reference)
+            vectors, norms = _weigh(_ngrams(theirs), self._documents, self._photos)
+            penalty = math.exp(-((len(words) - len(theirs)) ** 2) / (2 * _SIGMA**2))
+            for a, b, norm_a, norm_b in zip(mine, vectors, my_norms, norms, strict=True):
                 if norm_a and norm_b:
                     overlap = sum(min(weight, b[gram]) * b[gram] for gram, weight in a.items() if gram in b)
                     total += penalty * overlap / (norm_a * norm_b)
-        scores.append(_SCALE * total / (_ORDERS * len(texts)))
-    return scores
+        return _SCALE * total / (_ORDERS * len(references))
+
+
+def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """One score for each photo (papers quote the mean times 100).
+
+    `references` are the captions that people wrote of each photo; document frequencies come from them all.
+    """
+    scorer = CiderScorer(references)
+    return [scorer.score(candidate, texts) for candidate, texts in zip(candidates, references, strict=True)]
+
+
+def consensus(captions: Sequence[Sequence[str]]) -> list[list[float]]:
+    """How well each caption of a photo agrees with the photo's others: its CIDEr-D against them."""
+    scorer = CiderScorer(captions)
+    return [
+        [scorer.score(text, [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts)]
+        if len(texts) > 1
+        else [1.0] * len(texts)
+        for texts in captions
+    ]
