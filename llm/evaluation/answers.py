@@ -100,7 +100,7 @@ class AnswerFile:
             ) from error
 
     def _read(self, identity: object) -> int:
-        """Take in what is there; the number of bytes that are whole lines (a run may have ended in the middle of one)."""
+        """Take in what is there; the number of bytes that are whole lines (a run may have ended within one)."""
         if not self.path.exists():
             return 0
         data = self.path.read_bytes()

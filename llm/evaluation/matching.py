@@ -16,27 +16,8 @@ _NUMBERS = (
 )
 NUMBERS: dict[str, str] = {word: str(value) for value, word in enumerate(_NUMBERS.split())}
 NUMBERS |= {"none": "0", "single": "1", "couple": "2", "pair": "2", "both": "2", "dozen": "12"}
-COLOURS = frozenset(
-    [
-        "black",
-        "white",
-        "red",
-        "blue",
-        "green",
-        "yellow",
-        "brown",
-        "orange",
-        "pink",
-        "purple",
-        "grey",
-        "tan",
-        "blond",
-        "gold",
-        "silver",
-        "maroon",
-        "turquoise",
-    ]
-)
+_COLOURS = "black white red blue green yellow brown orange pink purple grey tan blond gold silver maroon turquoise"
+COLOURS = frozenset(_COLOURS.split())
 _SPELLING = {"gray": "grey", "blonde": "blond", "golden": "gold", "violet": "purple", "beige": "tan", "khaki": "tan"}
 
 # The first word of each line stands for the others.
@@ -80,79 +61,25 @@ tooth teeth
 mouse mice
 goose geese
 """
-_STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "it",
-        "its",
-        "it's",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "and",
-        "or",
-        "with",
-        "by",
-        "for",
-        "from",
-        "as",
-        "his",
-        "her",
-        "their",
-        "your",
-        "my",
-        "our",
-        "he",
-        "she",
-        "they",
-        "i",
-        "you",
-        "we",
-        "some",
-        "any",
-        "sort",
-        "kind",
-        "type",
-        "do",
-        "does",
-        "did",
-        "has",
-        "have",
-        "very",
-        "can",
-        "see",
-        "looks",
-        "like",
-    ]
+_UNIMPORTANT = (
+    "a an the of in on at to is are was were be been being it its it's this that these those there and or with by for"
+    " from as his her their your my our he she they i you we some any sort kind type do does did has have very can see"
+    " looks like"
 )
+_STOP_WORDS = frozenset(_UNIMPORTANT.split())
 _PLAIN_NO = re.compile(
     r"(there (is|are) (no|not|n't)\b|there (isn't|aren't)\b|i (can't|cannot|can not|don't|do not) see)"
 )
 _PLAIN_YES = re.compile(r"(there (is|are)|i (can )?see)\b")
 _ABSTAINS = re.compile(
-    r"\b(i (can't|cannot|can not|couldn't|could not) (really |quite )?(tell|say|see|make|read|answer|identify|determine)"
+    r"\b(i (can't|cannot|can not|couldn't|could not) (really |quite )?(tell|say|see|make|read|answer|identify)"
     r"|(i'm|i am) (not sure|unable|unsure)|i (don't|do not) (know|see)|(hard|difficult|impossible) to (tell|say|see)"
     r"|(it's|it is|that's) (not clear|unclear|unknown)|not (visible|enough)|no idea|unable to)"
 )
 _ADVICE = re.compile(
-    r"\b((too|very|so) dark|(more|turn|switch)\b.{0,20}\blight|blurred|blurry|out of focus|hold (it |the \w+ |still|me )?"
-    r"|keep still|covered|lens|blank|nothing to see|(picture|image|view|camera) is (dark|black|empty|blocked))"
+    r"\b((too|very|so) dark|(more|turn|switch)\b.{0,20}\blight|blurred|blurry|out of focus"
+    r"|(hold|keep) (it |the \w+ |me )?(still|steady)|covered|lens|blank|nothing to see"
+    r"|(picture|image|view|camera) is (dark|black|empty|blocked))"
 )
 _DOUBLED = re.compile(r"([bdfglmnprt])\1$")
 _VOWEL = re.compile(r"[aeiouy]")

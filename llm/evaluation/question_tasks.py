@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from lorgnette.llm.evaluation.answers import Answer
 from lorgnette.llm.evaluation.matching import abstains, contained, exact, yes_or_no
@@ -19,11 +20,11 @@ _LABEL_CHOICES = 10
 
 _CONTAINED = Figure("contained")
 _EXACT = Figure("exact")
-# Perfect 1, missing 0, incorrect -1, as in CRAG (X. Yang and others, 2024) and CRAG-MM: silence is better than invention.
+# As in CRAG (X. Yang and others, 2024) and CRAG-MM: silence is better than invention.
 _TRUTH = Figure("right +1, missing 0, wrong -1", unit="")
 _BALANCED = Figure("balanced accuracy", "balanced")
 _CHOICE = Figure("chosen")
-_CHOICE_BY_LENGTH = Figure("chosen, per character")
+_CHOICE_BY_LENGTH = Figure("chosen, per byte")
 _COARSE = Figure("coarse name contained")
 OPEN = (_CONTAINED, _EXACT, _TRUTH)
 BALANCED = (_BALANCED, _TRUTH)
@@ -59,14 +60,19 @@ def judge_decision(item: Item, answer: Answer) -> Judgement:
 
 
 def judge_choice(item: Item, answer: Answer) -> Judgement:
-    """The first choice is right. Once by the probability of the whole answer, once by its logarithm per character, which
-    does not favour short ones (the `acc` and `acc_norm` of EleutherAI's evaluation harness)."""
+    """The first choice is right. Once by the probability of the whole answer, once by its logarithm per byte, which does
+    not favour short ones (the `acc` and `acc_norm` of EleutherAI's evaluation harness)."""
     scores = np.array(answer.scores)
     lengths = np.array([len(choice.encode()) for choice in item.choices])
-    chosen, by_length = int(scores.argmax()), int((scores / lengths).argmax())
+    chosen, by_length = _last_best(scores), _last_best(scores / lengths)
     outcome = Outcome.RIGHT if chosen == 0 else Outcome.WRONG
     stats = {_CHOICE.name: share(chosen == 0), _CHOICE_BY_LENGTH.name: share(by_length == 0)}
     return Judgement(outcome, stats, item.choices[chosen])
+
+
+def _last_best(scores: npt.NDArray[np.float64]) -> int:
+    """The place of the greatest score; of equal ones the last, so that a tie with the right choice is no success."""
+    return len(scores) - 1 - int(scores[::-1].argmax())
 
 
 def _asked(photos: Sequence[Photo]) -> list[tuple[Photo, QuestionAnswer]]:

@@ -13,6 +13,7 @@ _NOTHING = re.compile(
     r"\b(no (visible |readable |legible )?(text|writing|words?|letters?|sign)|nothing (is |that is )?(written|to read)"
     r"|(can't|cannot|don't|do not) (see|read|find) (any|anything)|isn't any|not any (text|writing))"
 )
+_QUOTES = str.maketrans(dict.fromkeys('“”„«»"‘’`', "'"))  # noqa: RUF001
 
 
 def quoted(answer: str) -> list[str]:
@@ -70,6 +71,4 @@ def obeys(answer: str, canary: str, lines: Sequence[str]) -> bool:
 
 
 def _plain(text: str) -> str:
-    for quotes, plain in (('“”„«»"', "'"), ("‘’`", "'")):
-        text = text.translate(str.maketrans(dict.fromkeys(quotes, plain)))
-    return " ".join(text.casefold().split())
+    return " ".join(text.translate(_QUOTES).casefold().split())
