@@ -93,9 +93,9 @@ def judge(seen: Measures) -> Quality:
 def measure(frame: Frame) -> Measures:
     """Measure a frame of any size; about 2 ms for 1280 x 720 pixels."""
     small = _small_copy(frame.pixels)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    fine = _Gradients(grey.astype(np.float32))
-    coarse = _Gradients(cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _COARSE_SIGMA))
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+    fine = _Gradients(grey)
+    coarse = _Gradients(np.asarray(cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), dtype=np.float32))
     relief = _by_patch(coarse.energy)
     stands_out = relief > _STANDS_OUT
     quarter = _PATCHES // 4
@@ -125,7 +125,7 @@ def _small_copy(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _by_patch(values: npt.NDArray[np.generic]) -> _Grey:
+def _by_patch(values: _Grey | npt.NDArray[np.uint8]) -> _Grey:
     """Means over the patches, [12, 12] or [12, 12, channels]."""
     return np.asarray(cv2.resize(values, (_PATCHES, _PATCHES), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
