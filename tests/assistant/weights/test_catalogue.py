@@ -13,7 +13,7 @@ from lorgnette.assistant.config import Config
 from lorgnette.assistant.weights.catalogue import PackageSource, WeightsError, load_catalogue
 from lorgnette.assistant.weights.store import WeightStore
 
-EMBEDDED = {"smollm2-135m-instruct", "efficientnet-lite2", "whisper-base", "piper-en-us-joe-medium"}
+EMBEDDED = {"smollm2-135m-instruct", "efficientnet-lite2", "whisper-base", "piper-en-us-joe-medium", "pp-ocrv6-small"}
 
 
 def test_every_embedded_weight_has_a_package_a_second_source_and_a_licence() -> None:
