@@ -38,7 +38,11 @@ def _one_of(default: str, *choices: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How answers are made. `bundle` is a folder ("" for the embedded model); temperature 0 is greedy."""
+    """How answers are made. `bundle` is a folder ("" for the embedded model); temperature 0 is greedy.
+
+    Answers whose calibrated confidence is less than `hesitate_below` are said with doubt. 0 is never, and the default:
+    how much doubt helps and how much annoys is for each wearer to say.
+    """
 
     bundle: str = ""
     variant: str = _one_of("quantized", "quantized", "fp32")
@@ -46,6 +50,7 @@ class EngineConfig:
     temperature: float = _between(0.0, 0.0, 10.0)
     top_p: float = _between(0.9, 0.0, 1.0)
     seed: int = _between(0, 0, 2**31 - 1)
+    hesitate_below: float = _between(0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

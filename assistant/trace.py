@@ -39,6 +39,7 @@ class TurnTrace:
 
     `asked_at_ns` is the end of the question: of the wearer's speech, or when it was handed over. `capture_at_ns` is
     when the picture was taken (None for a file). `outcome` is "answered", "cancelled" or "failed".
+    `confidence` is the calibrated one, between 0 and 1.
     """
 
     began: str
@@ -58,6 +59,8 @@ class TurnTrace:
     first_token_at_ns: int | None = None
     last_token_at_ns: int | None = None
     tokens: int = 0
+    mean_log_probability: float | None = None
+    confidence: float | None = None
     first_clause_at_ns: int | None = None
     first_audio_at_ns: int | None = None
     last_audio_at_ns: int | None = None

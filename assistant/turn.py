@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from lorgnette.assistant.background import Pending
+from lorgnette.assistant.honesty import HESITATION, Honesty
 from lorgnette.assistant.trace import TurnTrace, wall_clock
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
 from lorgnette.device.sound import AudioChunk
 from lorgnette.llm.cancel import CancelScope
+from lorgnette.llm.confidence import Confidence, confidence
 from lorgnette.llm.engine import Engine, Exchange, Look, Prompt, Token
 from lorgnette.speech.sentences import SentenceSplitter
 from lorgnette.speech.synthesizer import Synthesizer
@@ -59,10 +61,11 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The end. `exchange` is what a later question may refer to."""
+    """The end. `exchange` is what a later question may refer to; `confidence` is None where there is no answer."""
 
     exchange: Exchange
     trace: TurnTrace
+    confidence: Confidence | None = None
 
 
 Event = Heard | Seen | Written | Spoken | Answered
@@ -71,7 +74,8 @@ Event = Heard | Seen | Written | Spoken | Answered
 class Turns:
     """Takes turns. Its parts are given as functions and asked for when they are first needed, so that they may still
     be loading while others work. Without `synthesizer` answers are not spoken, without `transcriber` questions must be
-    text. `language` is a code such as "en" (None: detected)."""
+    text. `language` is a code such as "en" (None: detected). Without `honesty`
+    answers have no calibrated confidence."""
 
     def __init__(
         self,
@@ -79,11 +83,13 @@ class Turns:
         transcriber: Callable[[], Transcriber] | None = None,
         synthesizer: Callable[[], Synthesizer] | None = None,
         language: str | None = None,
+        honesty: Honesty | None = None,
     ) -> None:
         self._engine = engine
         self._transcriber = transcriber
         self._synthesizer = synthesizer
         self._language = language
+        self._honesty = honesty or Honesty()
 
     def ready(self) -> None:
         """Wait until every part is there. Raises what loading raised."""
@@ -93,7 +99,7 @@ class Turns:
 
     def in_writing(self) -> Turns:
         """The same engine, with answers that are not spoken."""
-        return Turns(self._engine, self._transcriber, None, self._language)
+        return Turns(self._engine, self._transcriber, None, self._language, self._honesty)
 
     def look(self, picture: Frame) -> Look:
         """Look at a picture before a question about it is known; the turn then finds it done."""
@@ -104,18 +110,22 @@ class Turns:
 
         The picture is looked at while the question is being understood. Raises InputError where nothing was asked.
         """
-        return _Turn(question, cancel, self._language).run(self._engine, self._transcriber, self._synthesizer)
+        turn = _Turn(question, cancel, self._language, self._honesty)
+        return turn.run(self._engine, self._transcriber, self._synthesizer)
 
 
 class _Turn:
     """The state of one turn while it runs."""
 
-    def __init__(self, question: Question, cancel: CancelScope, language: str | None) -> None:
+    def __init__(self, question: Question, cancel: CancelScope, language: str | None, honesty: Honesty) -> None:
         self._question = question
         self._cancel = cancel
         self._generation = cancel.generation
         self._language = language
+        self._honesty = honesty
         self._answer: list[str] = []
+        self._log_probabilities: list[float] = []
+        self._confidence: Confidence | None = None
         self._trace = TurnTrace(
             began=wall_clock(),
             engine="",
@@ -146,7 +156,7 @@ class _Turn:
             yield from self._reply(text, engine(), synthesizer)
         stale = self._cancel.stale(self._generation)
         self._note(outcome="cancelled" if stale else "answered", engine=engine().name)
-        yield Answered(Exchange(text, "".join(self._answer).strip()), self._trace)
+        yield Answered(Exchange(text, "".join(self._answer).strip()), self._trace, self._confidence)
 
     def _see(self, engine: Engine) -> tuple[Look, int, int]:
         started_ns = time.monotonic_ns()
@@ -169,7 +179,7 @@ class _Turn:
         splitter = SentenceSplitter()
         self._note(answer_start_at_ns=time.monotonic_ns())
         prompt = Prompt(text, self._question.picture, self._question.history)
-        for token in engine.stream(prompt, self._cancel):
+        for token in self._honestly(engine.stream(prompt, self._cancel)):
             now_ns = time.monotonic_ns()
             first_ns = self._trace.first_token_at_ns or now_ns
             self._note(first_token_at_ns=first_ns, last_token_at_ns=now_ns, tokens=self._trace.tokens + 1)
@@ -181,6 +191,17 @@ class _Turn:
         if synthesizer is not None:
             for sentence in splitter.flush():
                 yield from self._speak(sentence, synthesizer())
+
+    def _honestly(self, tokens: Iterator[Token]) -> Iterator[Token]:
+        """The answer, and a word of doubt behind it where the model has reason to doubt."""
+        for token in tokens:
+            self._log_probabilities.append(token.log_probability)
+            yield token
+        self._confidence = sure = confidence(self._log_probabilities, self._honesty.calibration)
+        if sure is not None:
+            self._note(mean_log_probability=sure.mean_log_probability, confidence=sure.calibrated)
+        if self._honesty.hesitates(sure) and not self._cancel.stale(self._generation):
+            yield HESITATION
 
     def _speak(self, sentence: str, synthesizer: Synthesizer) -> Iterator[Spoken]:
         if self._trace.first_clause_at_ns is None:

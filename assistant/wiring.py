@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lorgnette.assistant.background import Pending
 from lorgnette.assistant.config import Config
+from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceLog
 from lorgnette.assistant.turn import Turns
 from lorgnette.device.capture import CaptureGate, TerminalIndicator
@@ -52,6 +53,7 @@ class Wiring:
             transcriber.get if transcriber else None,
             synthesizer.get if synthesizer else None,
             self.config.speech.language or None,
+            self.honesty(),
         )
 
     def weights(self) -> list[str]:
@@ -89,6 +91,13 @@ class Wiring:
 
     def engine(self) -> Engine:
         return ENGINES.get(self.config.engine.bundle, _onnx_engine)(self)
+
+    def honesty(self) -> Honesty:
+        from lorgnette.llm.confidence import Calibration
+
+        chosen = self.config.engine
+        calibration = None if chosen.bundle in ENGINES else Calibration.of(self.bundle().confidence)
+        return Honesty(calibration, chosen.hesitate_below)
 
     def transcriber(self) -> Transcriber:
         from lorgnette.speech.whisper import WhisperTranscriber

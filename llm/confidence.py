@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lorgnette.llm.bundle import BundleError
+
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
@@ -32,8 +34,12 @@ class Calibration:
 
     @classmethod
     def of(cls, coefficients: Mapping[str, float]) -> Calibration | None:
-        """That of a bundle's manifest (`ModelBundle.confidence`), None where it has none."""
-        return cls(coefficients["slope"], coefficients["intercept"]) if coefficients else None
+        """That of a bundle's manifest (`ModelBundle.confidence`), None where it has none. Raises BundleError."""
+        if not coefficients:
+            return None
+        if not {"slope", "intercept"} <= set(coefficients):
+            raise BundleError("the bundle's confidence needs slope and intercept", "build the bundle again")
+        return cls(coefficients["slope"], coefficients["intercept"])
 
     @classmethod
     def fit(cls, mean_log_probabilities: Sequence[float], right: Sequence[bool]) -> Calibration:

@@ -15,6 +15,7 @@ from lorgnette.assistant.turn import Answered, Heard, Question, Spoken, Turns, W
 from lorgnette.assistant.wiring import Wiring
 from lorgnette.device.sound import AudioChunk
 from lorgnette.llm.cancel import CancelScope
+from lorgnette.llm.confidence import Confidence
 from lorgnette.llm.engine import Exchange
 from lorgnette.speech.transcriber import Transcript
 
@@ -23,11 +24,12 @@ Play = Callable[[AudioChunk], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a turn came to; `transcript` is None for a question in writing."""
+    """What a turn came to; `transcript` is None for a question in writing, `confidence` where there is no answer."""
 
     transcript: Transcript | None
     exchange: Exchange
     trace: TurnTrace
+    confidence: Confidence | None
 
 
 def add_voice_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +67,12 @@ def take_turn(
             case Spoken(_, sound):
                 for play in plays:
                     play(sound)
-            case Answered(exchange, trace):
+            case Answered(exchange, trace, confidence):
                 if live:
                     print(flush=True)
                 if traces is not None:
                     traces.append(trace)
-                return Outcome(transcript, exchange, trace)
+                return Outcome(transcript, exchange, trace, confidence)
     raise AssertionError("a turn ends with Answered")
 
 

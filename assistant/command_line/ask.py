@@ -12,6 +12,7 @@ IMAGE is a picture file, - for standard input, or the word camera. The answer go
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING
@@ -65,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 def report(image: str, outcome: Outcome) -> dict[str, object]:
     """What `--json` prints."""
-    heard = outcome.transcript
+    heard, confidence = outcome.transcript, outcome.confidence
     return {
         "image": image,
         "question": outcome.exchange.question,
         "language": heard.language if heard else None,
         "answer": outcome.exchange.answer,
+        "confidence": dataclasses.asdict(confidence) if confidence else None,
         "engine": outcome.trace.engine,
         "timings": timings(outcome.trace),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceError, TraceLog, TurnTrace
 from lorgnette.assistant.turn import Answered, Heard, Question, Seen, Spoken, Turns, Written
 from lorgnette.device.errors import InputError
@@ -16,6 +18,7 @@ from lorgnette.device.frame import Frame
 from lorgnette.device.sound import AudioChunk
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
+from lorgnette.llm.confidence import Calibration, Confidence
 from lorgnette.llm.echo_engine import EchoEngine
 from lorgnette.llm.engine import Exchange, Prompt, Token
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
@@ -90,6 +93,39 @@ def test_what_a_part_raises_while_looking_reaches_the_caller() -> None:
 
     with pytest.raises(InputError, match="too dark"):
         list(Turns(Blind).take(Question("Hello?", PICTURE), CancelScope()))
+
+
+class Guesser(EchoEngine):
+    """Says the same two words, each with probability 1/4."""
+
+    def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]:
+        yield from (Token(0, "A", math.log(0.25)), Token(1, " dog.", math.log(0.25)))
+
+
+def answered(honesty: Honesty | None) -> Answered:
+    *_, last = Turns(Guesser, None, SilentSynthesizer, None, honesty).take(Question("What?", PICTURE), CancelScope())
+    assert isinstance(last, Answered)
+    return last
+
+
+def test_an_answer_says_how_sure_it_is() -> None:
+    plain = answered(None)
+    assert plain.confidence == Confidence(pytest.approx(math.log(0.25)), None)
+    measured = answered(Honesty(Calibration(1.0, math.log(4.0)), 0.4))
+    assert measured.confidence == Confidence(pytest.approx(math.log(0.25)), pytest.approx(0.5))
+    assert measured.trace.confidence == pytest.approx(0.5)
+    assert measured.trace.mean_log_probability == pytest.approx(math.log(0.25))
+    assert measured.exchange.answer == plain.exchange.answer == "A dog."
+
+
+def test_doubt_is_said_behind_the_answer_if_wanted() -> None:
+    honesty = Honesty(Calibration(1.0, math.log(4.0)), 0.6)
+    events = list(
+        Turns(Guesser, None, SilentSynthesizer, None, honesty).take(Question("What?", PICTURE), CancelScope())
+    )
+    assert [event.sentence for event in taken if isinstance(event, Spoken)] == ["A dog.", "But I am not sure."]
+    # The doubt itself does not count.
+    assert answered(honesty).confidence == Confidence(pytest.approx(math.log(0.25)), pytest.approx(0.5))
 
 
 def test_cancelling_stops_words_and_sound() -> None:

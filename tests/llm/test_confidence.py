@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from lorgnette.llm.bundle import BundleError
 from lorgnette.llm.confidence import Calibration, Confidence, confidence
 
 
@@ -26,6 +27,8 @@ def test_the_calibrated_score_is_the_logistic_function() -> None:
 def test_a_bundle_without_coefficients_has_no_calibration() -> None:
     assert Calibration.of({}) is None
     assert Calibration.of({"slope": 1.5, "intercept": 0.25}) == Calibration(1.5, 0.25)
+    with pytest.raises(BundleError, match="slope and intercept"):
+        Calibration.of({"slope": 1.5})
 
 
 def test_fitting_finds_the_coefficients_that_made_the_answers() -> None:
