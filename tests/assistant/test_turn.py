@@ -120,9 +120,7 @@ def test_an_answer_says_how_sure_it_is() -> None:
 
 def test_doubt_is_said_behind_the_answer_if_wanted() -> None:
     honesty = Honesty(Calibration(1.0, math.log(4.0)), 0.6)
-    events = list(
-        Turns(Guesser, None, SilentSynthesizer, None, honesty).take(Question("What?", PICTURE), CancelScope())
-    )
+    taken = Turns(Guesser, None, SilentSynthesizer, None, honesty).take(Question("What?", PICTURE), CancelScope())
     assert [event.sentence for event in taken if isinstance(event, Spoken)] == ["A dog.", "But I am not sure."]
     # The doubt itself does not count.
     assert answered(honesty).confidence == Confidence(pytest.approx(math.log(0.25)), pytest.approx(0.5))
