@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,10 @@ from lorgnette.llm.detokenizer import Detokenizer
 from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
 from lorgnette.llm.prompt import PromptIds, PromptWriter
+from lorgnette.llm.quote_constraint import QuoteConstraint
 from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
+from lorgnette.llm.vocabulary import Vocabulary
 from lorgnette.vision.encoder import VisionEncoder
 from lorgnette.vision.preprocess import Preprocessor
 
@@ -47,6 +50,7 @@ class OnnxEngine:
         self._settings = settings
         self._template = bundle.prompt
         self._context = bundle.decoder.context
+        self._logits = bundle.decoder.vocabulary
         self._tokenizer = Tokenizer(bundle.path("tokenizer"))
         self._prompts = PromptWriter(bundle.prompt, self._tokenizer, self._context)
         encoder = OnnxSession(bundle.path("vision_encoder"), settings.threads)
@@ -69,7 +73,7 @@ class OnnxEngine:
         """The answer's tokens, without the stop token. The prompt is checked at once, work begins with the first."""
         generation = cancel.generation
         ids = self._prompts.write(prompt)
-        return self._answer(ids, prompt.picture, cancel, generation)
+        return self._answer(ids, prompt, cancel, generation)
 
     def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
         """See `ScoringEngine`. The prompt is computed once, in a cache of its own."""
@@ -111,13 +115,14 @@ class OnnxEngine:
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
             return look, fingerprint, beginning
 
-    def _answer(self, ids: PromptIds, picture: Frame | None, cancel: CancelScope, generation: int) -> Iterator[Token]:
+    def _answer(self, ids: PromptIds, prompt: Prompt, cancel: CancelScope, generation: int) -> Iterator[Token]:
         with self._answer_lock:
             self._answers_started += 1
             mine = self._answers_started
         sampler, detokenizer = Sampler(self._settings.sampling), Detokenizer(self._tokenizer)
+        quotes = self._quote_constraint(prompt)
         chosen: list[int] = []
-        pending = self._begin(ids, picture, mine)
+        pending = self._begin(ids, prompt.picture, mine)
         limit = min(self._settings.max_new_tokens, self._context - len(ids))
         while pending and len(chosen) < limit:
             for piece in range(0, len(pending), _PIECE):
@@ -125,10 +130,12 @@ class OnnxEngine:
                     if cancel.stale(generation) or mine != self._answers_started:
                         return
                     logits = self._append(pending[piece : piece + _PIECE])
-            token_id, log_probability = sampler.choose(logits)
+            token_id, log_probability = sampler.choose(logits, quotes.allowed() if quotes else None)
             if token_id in self._template.stop_ids or cancel.stale(generation):
                 break
             chosen.append(token_id)
+            if quotes:
+                quotes.push(token_id)
             yield Token(token_id, detokenizer.push(token_id), log_probability)
             if is_looping(chosen):
                 break
@@ -136,6 +143,17 @@ class OnnxEngine:
         with self._answer_lock:
             if mine == self._answers_started:
                 self._conversation.mark()
+
+    def _quote_constraint(self, prompt: Prompt) -> QuoteConstraint | None:
+        """What keeps quotations true, where the model is told what is written in the picture."""
+        if prompt.text is None or not self._template.takes_text:
+            return None
+        lines = [line.quotable for line in prompt.text]
+        return QuoteConstraint(self._vocabulary, lines, self._logits, self._template.stop_ids)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return self._tokenizer.vocabulary()
 
     def _begin(self, ids: PromptIds, picture: Frame | None, answer: int) -> list[int]:
         """Bring the conversation to the longest known beginning of the prompt; the ids still to be computed."""

@@ -36,9 +36,13 @@ class Sampler:
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
 
-    def choose(self, logits: Logits) -> tuple[int, float]:
-        """A token id for `logits` [vocabulary] and the logarithm of its probability at temperature 1."""
-        chosen = int(logits.argmax()) if self._settings.temperature == 0.0 else self._draw(logits)
+    def choose(self, logits: Logits, allowed: npt.NDArray[np.bool_] | None = None) -> tuple[int, float]:
+        """A token id for `logits` [vocabulary] and the logarithm of its probability at temperature 1.
+
+        `allowed` [vocabulary] limits the choice; the probability is among all tokens nevertheless.
+        """
+        open_to = logits if allowed is None else np.where(allowed, logits, np.float32(-np.inf))
+        chosen = int(open_to.argmax()) if self._settings.temperature == 0.0 else self._draw(open_to)
         return chosen, float(log_softmax(logits)[chosen])
 
     def _draw(self, logits: Logits) -> int:

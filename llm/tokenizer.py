@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from lorgnette.llm.bundle import BundleError
+from lorgnette.llm.vocabulary import Vocabulary
 
 
 class Tokenizer:
@@ -30,6 +31,17 @@ class Tokenizer:
     def text_ids(self, text: str) -> list[int]:
         """Ids of a person's text; nothing in it is special."""
         return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def vocabulary(self) -> Vocabulary:
+        """What each token adds to a text. Raises BundleError where the vocabulary is not byte-level."""
+        special = self._template.get_added_tokens_decoder()
+        ids = range(self._template.get_vocab_size(with_added_tokens=True))
+        try:
+            return Vocabulary.byte_level(None if i in special else self._template.id_to_token(i) for i in ids)
+        except KeyError as error:
+            raise BundleError(
+                "a model that is told what is written needs a byte-level vocabulary", "use another bundle"
+            ) from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens included; bytes that are no UTF-8 become U+FFFD."""

@@ -33,7 +33,7 @@ _DOUBTFUL = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a picture of a line says; `confidence` is the mean probability of its characters (0 where there are none)."""
+    """What a picture of a line says; `confidence` is the mean probability of its characters (0 for an empty text)."""
 
     text: str
     confidence: float
