@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "say": f"{_HERE}.say",
     "models": f"{_HERE}.models",
     "export": f"{_HERE}.export",
+    "evaluate": f"{_HERE}.evaluate",
 }
 _EXAMPLES = """examples:
   lorgnette demo

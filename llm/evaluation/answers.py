@@ -35,12 +35,14 @@ class Ask:
 class Answer:
     """`text` as it would be spoken. `log_probability` is the mean over its `tokens` of the natural logarithm of the
     model's own probability (0 without tokens); `scores` has one sum of them for each choice. `seconds` is the time it
-    took, `look_seconds` that of looking at the picture first (0 if it was known)."""
+    took, `first_seconds` the part until the first token, `look_seconds` what looking at the picture took before that
+    (0 if it was known)."""
 
     text: str = ""
     log_probability: float = 0.0
     tokens: int = 0
     seconds: float = 0.0
+    first_seconds: float = 0.0
     look_seconds: float = 0.0
     scores: tuple[float, ...] = ()
 
@@ -133,7 +135,8 @@ def _record(ask: Ask, answer: Answer) -> dict[str, Any]:
         record |= {"choices": ask.choices, "scores": [round(score, 4) for score in answer.scores]}
     else:
         record |= {"answer": answer.text, "log_probability": round(answer.log_probability, 5), "tokens": answer.tokens}
-    return record | {"seconds": round(answer.seconds, 4), "look_seconds": round(answer.look_seconds, 4)}
+    times = {name: round(getattr(answer, name), 4) for name in ("seconds", "first_seconds", "look_seconds")}
+    return record | times
 
 
 def _parse(record: Mapping[str, Any]) -> tuple[Ask, Answer]:
@@ -143,6 +146,7 @@ def _parse(record: Mapping[str, Any]) -> tuple[Ask, Answer]:
         record.get("log_probability", 0.0),
         record.get("tokens", 0),
         record["seconds"],
+        record["first_seconds"],
         record["look_seconds"],
         tuple(record.get("scores", ())),
     )

@@ -20,8 +20,8 @@ _LABEL_CHOICES = 10
 
 _CONTAINED = Figure("contained")
 _EXACT = Figure("exact")
-# As in CRAG (X. Yang and others, 2024) and CRAG-MM: silence is better than invention.
-_TRUTH = Figure("right +1, missing 0, wrong -1", unit="")
+# Right +1, missing 0, wrong -1, as in CRAG (X. Yang and others, 2024) and CRAG-MM: silence is better than invention.
+_TRUTH = Figure("truthfulness x 100", unit="")
 _BALANCED = Figure("balanced accuracy", "balanced")
 _CHOICE = Figure("chosen")
 _CHOICE_BY_LENGTH = Figure("chosen, per byte")
@@ -60,8 +60,8 @@ def judge_decision(item: Item, answer: Answer) -> Judgement:
 
 
 def judge_choice(item: Item, answer: Answer) -> Judgement:
-    """The first choice is right. Once by the probability of the whole answer, once by its logarithm per byte, which does
-    not favour short ones (the `acc` and `acc_norm` of EleutherAI's evaluation harness)."""
+    """The first choice is right. Once by the probability of the whole answer, once by its logarithm per byte, which
+    does not favour short ones (the `acc` and `acc_norm` of EleutherAI's evaluation harness)."""
     scores = np.array(answer.scores)
     lengths = np.array([len(choice.encode()) for choice in item.choices])
     chosen, by_length = _last_best(scores), _last_best(scores / lengths)

@@ -66,9 +66,12 @@ def _answer(engine: Engine, ask: Ask, frame: Frame | None, look_seconds: float) 
             assert isinstance(engine, ScoringEngine)
             scores = engine.log_probabilities(prompt, ask.choices)
             return Answer(seconds=time.perf_counter() - started, look_seconds=look_seconds, scores=tuple(scores))
-        tokens = list(engine.stream(prompt, CancelScope()))
+        tokens, first_seconds = [], 0.0
+        for token in engine.stream(prompt, CancelScope()):
+            first_seconds = first_seconds or time.perf_counter() - started
+            tokens.append(token)
     except InputError:
         return Answer(look_seconds=look_seconds, scores=tuple(0.0 for _ in ask.choices))
     mean = sum(token.log_probability for token in tokens) / len(tokens) if tokens else 0.0
     text = "".join(token.text for token in tokens).strip()
-    return Answer(text, mean, len(tokens), time.perf_counter() - started, look_seconds)
+    return Answer(text, mean, len(tokens), time.perf_counter() - started, first_seconds, look_seconds)

@@ -79,9 +79,7 @@ def test_yes_or_no(answer: str, decision: str) -> None:
     assert yes_or_no(answer) == decision
 
 
-@pytest.mark.parametrize(
-    "answer", ["I can't tell.", "I can\u2019t see that.", "I'm not sure.", "It's hard to say.", " "]
-)
+@pytest.mark.parametrize("answer", ["I can't tell.", "I can\u2019t see it.", "I'm not sure.", "It's hard to say.", " "])
 def test_abstaining(answer: str) -> None:
     assert abstains(answer) and advises(answer)
 
