@@ -41,7 +41,8 @@ class EngineConfig:
     """How answers are made. `bundle` is a folder ("" for the embedded model); temperature 0 is greedy.
 
     Answers whose calibrated confidence is less than `hesitate_below` are said with doubt. 0 is never, and the default:
-    how much doubt helps and how much annoys is for each wearer to say.
+    how much doubt helps and how much annoys is for each wearer to say. With `advice` a frame that shows nothing is
+    answered with what to do about it.
     """
 
     bundle: str = ""
@@ -51,6 +52,19 @@ class EngineConfig:
     top_p: float = _between(0.9, 0.0, 1.0)
     seed: int = _between(0, 0, 2**31 - 1)
     hesitate_below: float = _between(0.0, 0.0, 1.0)
+    advice: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingConfig:
+    """Reading what is written in a picture. `reader` is a name of the weights catalogue ("" to read nothing).
+
+    `ahead` reads writing that stands out before anybody asks for it, `always` tells the model of it whatever is asked.
+    """
+
+    reader: str = "pp-ocrv6-small"
+    ahead: bool = True
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,7 @@ class Config:
     threads: int = _between(0, 0, 1024)
     offline: bool = False
     engine: EngineConfig = field(default_factory=EngineConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorgnette.speech.recorder import Recorder
     from lorgnette.speech.synthesizer import Synthesizer
     from lorgnette.speech.transcriber import Transcriber
+    from lorgnette.vision.text_reader import TextReader
 
 Progress = Callable[[str, float], None]
 
@@ -60,7 +61,8 @@ class Wiring:
         """Names of the weights that the settings need for a spoken answer to a spoken question."""
         speech = self.config.speech
         names = [speech.transcriber] if speech.voice in VOICES else [speech.transcriber, speech.voice]
-        return names if self.config.engine.bundle else [*names, *EMBEDDED_WEIGHTS]
+        reader = self.config.reading.reader
+        return names if self.config.engine.bundle else [*names, *EMBEDDED_WEIGHTS, *([reader] if reader else [])]
 
     def make_ready(self, *, hear: bool, speak: bool) -> None:
         """Have all weights and the bundle on this machine. Raises WeightsError or BundleError."""
@@ -71,6 +73,8 @@ class Wiring:
             self.store().pull(wanted)
         if self.config.engine.bundle not in ENGINES:
             self.bundle()
+        if self._reads() and not self.config.offline:  # offline, it is missed only once there is something to read
+            self.store().pull([self.config.reading.reader])
 
     def store(self) -> WeightStore:
         from lorgnette.assistant.weights.store import WeightStore
@@ -90,7 +94,29 @@ class Wiring:
         return self._bundle
 
     def engine(self) -> Engine:
-        return ENGINES.get(self.config.engine.bundle, _onnx_engine)(self)
+        """The engine that the settings name, which judges frames and reads before it answers."""
+        from lorgnette.llm.attentive_engine import AttentiveEngine, AttentiveScoringEngine, ReadingHabits
+        from lorgnette.llm.engine import ScoringEngine
+        from lorgnette.vision.quality import assess
+
+        config = self.config
+        engine = ENGINES.get(config.engine.bundle, _onnx_engine)(self)
+        kind = AttentiveScoringEngine if isinstance(engine, ScoringEngine) else AttentiveEngine
+        # The reader loads meanwhile; where it fails to, only questions that need it fail.
+        reader = Pending(self.reader, "reader").get if self._reads() else None
+        habits = ReadingHabits(config.reading.ahead, config.reading.always)
+        return kind(engine, assess if config.engine.advice else None, reader, Pending, habits)
+
+    def reader(self) -> TextReader:
+        """What reads text in pictures. Raises WeightsError or SessionError."""
+        from lorgnette.vision.text_reader import TextReader
+
+        return TextReader.open(self.store().path(self.config.reading.reader), self.config.thread_count)
+
+    def _reads(self) -> bool:
+        """Whether the model takes what is written in a picture, and it is to be read."""
+        config = self.config
+        return bool(config.reading.reader) and config.engine.bundle not in ENGINES and self.bundle().prompt.takes_text
 
     def honesty(self) -> Honesty:
         from lorgnette.llm.confidence import Calibration

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from lorgnette.assistant.background import Pending
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
+from lorgnette.llm.attentive_engine import AttentiveScoringEngine, ReadingHabits
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.echo_engine import EchoEngine
 from lorgnette.llm.engine import Engine, Exchange, Prompt, ScoringEngine, Token
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
+from lorgnette.vision.quality import Quality
+from lorgnette.vision.scene_text import SceneText
 
 Ask = Callable[[Engine, Prompt], list[Token]]
 TINY = Path(__file__).parents[1] / "models" / "tiny_vlm"
@@ -22,7 +26,24 @@ QUESTION = "What is on the table?"
 ENGINES: dict[str, Callable[[int], Engine]] = {
     "onnx": lambda limit: OnnxEngine(ModelBundle.open(TINY), EngineSettings(max_new_tokens=limit)),
     "echo": EchoEngine,
+    "attentive": lambda limit: _attentive(limit, ReadingHabits()),
+    "attentive and reading": lambda limit: _attentive(limit, ReadingHabits(always=True)),
 }
+
+
+class Exit:
+    """Reads EXIT wherever it looks."""
+
+    def has_writing(self, frame: Frame) -> bool:
+        return True
+
+    def read_scene(self, frame: Frame) -> tuple[SceneText, ...]:
+        return (SceneText("EXIT", "at the top"),)
+
+
+def _attentive(limit: int, habits: ReadingHabits) -> Engine:
+    engine = OnnxEngine(ModelBundle.open(TINY), EngineSettings(max_new_tokens=limit))
+    return AttentiveScoringEngine(engine, lambda frame: Quality(), Exit, Pending, habits)
 
 
 @pytest.fixture(params=ENGINES)
