@@ -13,6 +13,7 @@ DATA is a folder or tar with an index.jsonl beside its pictures, or with a sub-f
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import sys
@@ -71,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     selections = select(args.data, args.split, args.photos, args.seed)
     if args.engine not in ENGINES:
         raise InputError(f"there is no engine {args.engine!r}", f"choose from {', '.join(ENGINES)}")
-    wiring = Wiring(args.config, BuildProgress())
+    # Reading a picture before anybody asks what it says pays off while a wearer speaks, not here.
+    reading = dataclasses.replace(args.config.reading, ahead=False)
+    wiring = Wiring(dataclasses.replace(args.config, reading=reading), BuildProgress())
     engine = ENGINES[args.engine](wiring, args)
     identity = _identity(args.engine, engine, wiring)
     runs = plan_tasks(tasks, selections, conditions, args.seed, isinstance(engine, ScoringEngine))
@@ -121,17 +124,15 @@ def _identity(kind: str, engine: Engine, wiring: Wiring) -> dict[str, object]:
     """What makes answers comparable and a run resumable: the engine, its weights, and how it chooses tokens."""
     from importlib.metadata import version
 
-    chosen = wiring.config.engine
-    weights = "" if chosen.bundle in WEIGHTLESS else wiring.bundle().inputs
+    config = wiring.config
+    settings = dataclasses.asdict(config.engine) | {"reading": dataclasses.asdict(config.reading)}
+    del settings["bundle"]  # a folder; what is in it counts
+    weights = "" if config.engine.bundle in WEIGHTLESS else wiring.bundle().inputs
     return {
         "engine": kind,
         "name": engine.name,
         "weights": weights,
-        "variant": chosen.variant,
-        "max_new_tokens": chosen.max_new_tokens,
-        "temperature": chosen.temperature,
-        "top_p": chosen.top_p,
-        "seed": chosen.seed,
+        "settings": settings,
         "lorgnette": version("lorgnette"),
     }
 

@@ -13,17 +13,15 @@ _SHARE = 0.15
 
 
 def balanced(items: Sequence[T], group: Callable[[T], str], rng: random.Random) -> list[T]:
-    """A sample, in the same order, in which no group has more than 15 % of the items, or twice an even share of them
-    where that is more. Where groups are too unequal for that, the largest is cut down to the second."""
+    """A sample, in the same order, in which no group has more than 15 % of the items. Where there are so few groups that
+    this would leave little, twice an even share is allowed, at most half."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         groups[group(item)].append(index)
-    sizes = sorted((len(rows) for rows in groups.values()), reverse=True)
-    if len(sizes) < 2:
+    if len(groups) < 2:
         return list(items)
-    allowed = max(_SHARE, 2 / len(sizes))
-    cap = next((c for c in range(sizes[0], sizes[1], -1) if c <= allowed * sum(min(c, n) for n in sizes)), sizes[1])
-    while cap > 1 and cap > allowed * sum(min(cap, n) for n in sizes):
-        cap -= 1
+    sizes = [len(rows) for rows in groups.values()]
+    allowed = max(_SHARE, min(0.5, 2 / len(sizes)))
+    cap = next(c for c in range(max(sizes), 0, -1) if c <= allowed * sum(min(c, size) for size in sizes))
     kept = sorted(index for rows in groups.values() for index in rng.sample(rows, min(cap, len(rows))))
     return [items[index] for index in kept]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from lorgnette.vision.quality import ADVICE
+
 _WORD = re.compile(r"[a-z0-9]+(?:['-][a-z]+)*")
 _ARTICLES = {"a", "an", "the"}
 _NUMBERS = (
@@ -78,9 +80,10 @@ _ABSTAINS = re.compile(
 )
 _ADVICE = re.compile(
     r"\b((too|very|so) dark|(more|turn|switch)\b.{0,20}\blight|blurred|blurry|out of focus"
-    r"|(hold|keep) (it |the \w+ |me )?(still|steady)|covered|lens|blank|nothing to see"
-    r"|(picture|image|view|camera) is (dark|black|empty|blocked))"
+    r"|(hold|keep) (it |the \w+ |me )?(still|steady)|covers? the (camera|lens)|(check|clean|wipe) the lens"
+    r"|nothing to see|see nothing|(picture|image|view|camera|lens) is (dark|black|blank|empty|covered|blocked))"
 )
+_OUR_ADVICE = re.compile("|".join(re.escape(advice.lower()) for advice in ADVICE.values()))
 _DOUBLED = re.compile(r"([bdfglmnprt])\1$")
 _VOWEL = re.compile(r"[aeiouy]")
 
@@ -140,6 +143,8 @@ def head_verb(text: str) -> str:
 def yes_or_no(answer: str) -> str:
     """ "yes", "no" or "" by the answer's first word, or by what it says there is."""
     words = words_in(answer)
+    if _OUR_ADVICE.match(answer.lower()):
+        return ""
     if words and words[0] in ("yes", "no", "yeah", "nope"):
         return "yes" if words[0].startswith("y") else "no"
     plain = " ".join(answer.lower().split())
@@ -147,9 +152,9 @@ def yes_or_no(answer: str) -> str:
 
 
 def abstains(answer: str) -> bool:
-    """Whether the answer is "I can't tell" in one of its forms, or nothing."""
+    """Whether the answer is "I can't tell" in one of its forms, advice of ours for a bad frame, or nothing."""
     plain = " ".join(answer.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    return not plain or _ABSTAINS.search(plain) is not None
+    return not plain or _OUR_ADVICE.search(plain) is not None or _ABSTAINS.search(plain) is not None
 
 
 def advises(answer: str) -> bool:

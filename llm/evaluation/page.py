@@ -60,12 +60,12 @@ def _overview(report: Record) -> str:
     for index, task in enumerate(report["tasks"]):
         title = f'<a href="#task-{index}">{escape(task["data"])}: {escape(task["title"])}</a>'
         if not task["figures"]:
-            rows.append(f'<tr><td>{title}</td><td colspan="4">{escape(task["skipped"])}</td></tr>')
+            rows.append(f'<tr><td>{title}</td><td colspan="3">{escape(task["skipped"])}</td></tr>')
             continue
         figure = task["figures"][0]
         values = "".join(f'<td class="value">{_value(figure.get(condition))}</td>' for condition in Condition)
-        rows.append(f"<tr><td>{title}</td><td>{escape(figure['name'])}</td>{values}</tr>")
-    head = "<tr><th>Task</th><th>Figure</th><th>Picture</th><th>Shuffled</th><th>Blind</th></tr>"
+        rows.append(f"<tr><td>{title}<br><small>{escape(figure['name'])}</small></td>{values}</tr>")
+    head = "<tr><th>Task and its main figure</th><th>Picture</th><th>Shuffled</th><th>Blind</th></tr>"
     return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
 
 
@@ -94,16 +94,19 @@ def _facts(record: Record) -> str:
 
 
 def _bars(figure: Record) -> str:
-    """One bar for each condition, from 0 to 100 or to the greatest bound where that is more."""
+    """One bar for each condition: shares on 0 to 100, points from 0 (or the least bound) to the greatest bound."""
     shown = [(condition, figure[condition]) for condition in Condition if condition in figure]
+    bottom = min(0.0, *(value["low"] for _, value in shown))
     top = max(100.0 if figure["unit"] == "%" else 1.0, *(value["high"] for _, value in shown))
     rows = []
     for condition, value in shown:
-        left, right, high = (100 * max(0.0, value[key]) / top for key in ("low", "value", "high"))
+        zero, low, middle, high = (
+            100 * (x - bottom) / (top - bottom) for x in (0.0, value["low"], value["value"], value["high"])
+        )
         rows.append(
             f'<span>{condition}</span><span class="track" style="--hue:var(--{condition})">'
-            f'<span class="fill" style="width:{right:.1f}%"></span>'
-            f'<span class="span" style="left:{left:.1f}%;width:{high - left:.1f}%"></span></span>'
+            f'<span class="fill" style="left:{min(zero, middle):.1f}%;width:{abs(middle - zero):.1f}%"></span>'
+            f'<span class="span" style="left:{low:.1f}%;width:{high - low:.1f}%"></span></span>'
             f'<span class="value">{interval(value)}</span>'
         )
     better = "" if figure["higher_is_better"] else " (lower is better)"
@@ -191,7 +194,10 @@ def _notes() -> str:
 
 
 def _value(value: Mapping[str, Any] | None) -> str:
-    return interval(value) if value else "-"
+    if not value:
+        return "-"
+    middle, _, bounds = interval(value).partition(" ")
+    return f"{middle} <small>{bounds}</small>"
 
 
 def _short(text: str, most: int = 60) -> str:

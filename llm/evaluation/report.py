@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lorgnette.llm.evaluation.answers import Answer
-from lorgnette.llm.evaluation.calibration import Calibration
+from lorgnette.llm.evaluation.calibration import Reliability
 from lorgnette.llm.evaluation.scoring import KindScore, TaskScore, confidence
 from lorgnette.llm.evaluation.selection import Selection
 from lorgnette.llm.evaluation.statistics import Estimate, Figure
@@ -118,10 +118,10 @@ def _estimate(value: Estimate) -> Record:
     }
 
 
-def _confidence(fitted: Calibration) -> Record:
+def _confidence(fitted: Reliability) -> Record:
     return {
-        "slope": round(fitted.slope, 5),
-        "intercept": round(fitted.intercept, 5),
+        "slope": round(fitted.calibration.slope, 5),
+        "intercept": round(fitted.calibration.intercept, 5),
         "ece": round(fitted.ece, 4),
         "ece_plain": round(fitted.ece_plain, 4),
         "answers": fitted.count,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorgnette.llm.evaluation.answers import Answer, AnswerFile
-from lorgnette.llm.evaluation.calibration import Calibration, calibrate
+from lorgnette.llm.evaluation.calibration import Reliability, measure_reliability
 from lorgnette.llm.evaluation.plan import TaskRun
 from lorgnette.llm.evaluation.statistics import Estimate, Figure, Stats, by_photo, estimate
 from lorgnette.llm.evaluation.task import Condition, Item, Judgement, Outcome, share
@@ -66,7 +66,7 @@ def score(run: TaskRun, answers: AnswerFile) -> TaskScore:
     return TaskScore(run, judged, figures, sums.get(Condition.PICTURE, {}), _kinds(judged), run.task.guess(run.items))
 
 
-def confidence(scores: Sequence[TaskScore]) -> Calibration | None:
+def confidence(scores: Sequence[TaskScore]) -> Reliability | None:
     """Calibrate on all free answers about their own picture that are right or wrong; "I can't tell" is neither."""
     entries = [
         (entry.answer.log_probability, entry.judgement.outcome is Outcome.RIGHT, f"{name}/{entry.item.photo.image}")
@@ -75,7 +75,7 @@ def confidence(scores: Sequence[TaskScore]) -> Calibration | None:
         for entry in task.judged.get(Condition.PICTURE, ())
         if entry.answer.tokens and entry.judgement.outcome in (Outcome.RIGHT, Outcome.WRONG)
     ]
-    return calibrate(*(list(column) for column in zip(*entries, strict=True))) if entries else None
+    return measure_reliability(*(list(column) for column in zip(*entries, strict=True))) if entries else None
 
 
 def _judge(run: TaskRun, condition: Condition, answers: AnswerFile) -> list[Judged]:
