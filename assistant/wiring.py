@@ -76,6 +76,11 @@ class Wiring:
         if self._reads() and not self.config.offline:  # offline, it is missed only once there is something to read
             self.store().pull([self.config.reading.reader])
 
+    def fetch_for_reading(self, *, speak: bool) -> None:
+        """Have the weights on this machine that reading a page aloud takes. Raises WeightsError."""
+        voice = self.config.speech.voice
+        self.store().pull([self.config.reading.reader, *([voice] if speak and voice not in VOICES else [])])
+
     def store(self) -> WeightStore:
         from lorgnette.assistant.weights.store import WeightStore
 

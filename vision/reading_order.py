@@ -98,15 +98,18 @@ def _layout(lines: Sequence[TextLine]) -> _Layout:
 def _join_rows(lines: list[TextLine]) -> list[TextLine]:
     """Join neighbours in a row, from the left, until nothing changes."""
     layout = _layout(lines)
-    following = [_next_in_row(index, lines, layout) for index in range(len(lines))]
-    continued = set(following)
+    before: dict[int, int] = {}  # the line that each one goes on from; of several that want it, the rightmost
+    for index in np.argsort(layout.left).tolist():
+        if (after := _next_in_row(index, lines, layout)) is not None:
+            before[after] = index
+    following = {index: after for after, index in before.items()}
     rows = []
     for first in range(len(lines)):
-        if first in continued:
+        if first in before:
             continue
         row = [first]
-        while (after := following[row[-1]]) is not None:
-            row.append(after)
+        while row[-1] in following:
+            row.append(following[row[-1]])
         rows.append(_joined([lines[index] for index in row]))
     return rows
 

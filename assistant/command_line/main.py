@@ -28,6 +28,7 @@ _HERE = "lorgnette.assistant.command_line"
 COMMANDS: dict[str, str] = {
     "ask": f"{_HERE}.ask",
     "chat": f"{_HERE}.chat",
+    "read": f"{_HERE}.read",
     "demo": f"{_HERE}.demo",
     "doctor": f"{_HERE}.doctor",
     "transcribe": f"{_HERE}.transcribe",
