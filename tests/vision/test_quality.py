@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_sets import bad_frames
+from data_sets import bad_frames, optics
 
 from lorgnette.device.frame import Frame
 from lorgnette.device.picture import load_picture
@@ -19,7 +19,7 @@ SHARP = [path for path in sorted(PHOTOS.glob("*.jpg")) if path.stem != "clock"]
 WIDTHS = (224, 320, 480, 640, 960, 1280)
 
 
-def resized(pixels: bad_frames.Pixels, width: int) -> bad_frames.Pixels:
+def resized(pixels: optics.Pixels, width: int) -> optics.Pixels:
     size = (width, round(width * pixels.shape[0] / pixels.shape[1]))
     smaller = width < pixels.shape[1]
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8)
@@ -54,12 +54,12 @@ def test_bad_frames_get_advice(kind: str) -> None:
 
 @pytest.mark.parametrize("angle", [0, 20, 45, 70, 90, 135])
 def test_motion_is_found_in_any_direction(angle: float) -> None:
-    light = bad_frames.to_light(load_picture(PHOTOS / "coffee.jpg").pixels)
+    light = optics.to_light(load_picture(PHOTOS / "coffee.jpg").pixels)
     path = np.zeros((61, 61))
     tip = np.rint(30 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])).astype(int)
     cv2.line(path, tuple(int(v) for v in 30 - tip), tuple(int(v) for v in 30 + tip), 1.0)
     smeared = cv2.filter2D(light, -1, path / path.sum())
-    assert assess(Frame(bad_frames.develop(smeared, np.random.default_rng(0)))).problem == "blurred"
+    assert assess(Frame(optics.develop(smeared, np.random.default_rng(0)))).problem == "blurred"
 
 
 def test_a_sharp_thing_before_a_smooth_background_is_good() -> None:
@@ -69,11 +69,11 @@ def test_a_sharp_thing_before_a_smooth_background_is_good() -> None:
 
 
 def test_a_lit_window_at_night_is_not_dark() -> None:
-    light = bad_frames.to_light(resized(load_picture(PHOTOS / "coffee.jpg").pixels, 640))
+    light = optics.to_light(resized(load_picture(PHOTOS / "coffee.jpg").pixels, 640))
     night = light * 2.0**-7
     night[100:200, 250:350] = light[100:200, 250:350]
-    assert assess(Frame(bad_frames.develop(night, np.random.default_rng(0)))).problem is None
-    assert assess(Frame(bad_frames.develop(light * 2.0**-7, np.random.default_rng(0)))).problem == "dark"
+    assert assess(Frame(optics.develop(night, np.random.default_rng(0)))).problem is None
+    assert assess(Frame(optics.develop(light * 2.0**-7, np.random.default_rng(0)))).problem == "dark"
 
 
 def test_a_page_of_text_is_good() -> None:
