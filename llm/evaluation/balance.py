@@ -13,8 +13,8 @@ _SHARE = 0.15
 
 
 def balanced(items: Sequence[T], group: Callable[[T], str], rng: random.Random) -> list[T]:
-    """A sample, in the same order, in which no group has more than 15 % of the items. Where there are so few groups that
-    this would leave little, twice an even share is allowed, at most half."""
+    """A sample, in the same order, in which no group has more than 15 % of the items. Where there are so few groups
+    that this would leave little, twice an even share is allowed, at most half."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         groups[group(item)].append(index)
