@@ -11,7 +11,9 @@ share and brings eleven packages for what OpenCV does in the lines below.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +33,9 @@ _MOST_BOXES = 500
 _STRIDE = 32
 # A small picture is enlarged, since letters below some ten pixels are missed, but more only blurs them.
 _MOST_ENLARGEMENT = 2.0
+_LONGEST_SIDE = 4096
+
+_Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,15 @@ class TextDetector:
         mask = cv2.dilate((probabilities > _PIXEL_THRESHOLD).astype(np.uint8), np.ones((2, 2), np.uint8))
         contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         scale = np.array((frame.width, frame.height), np.float32) / probabilities.shape[::-1]
-        boxes = (_fit(contour, probabilities) for contour in contours[:_MOST_BOXES])
-        return [TextBox(_clockwise(corners * scale), score) for corners, score in filter(None, boxes)]
+        boxes = (_fit(np.asarray(contour), probabilities) for contour in contours[:_MOST_BOXES])
+        return [
+            TextBox(_clockwise((corners * scale).astype(np.float32)), score) for corners, score in filter(None, boxes)
+        ]
 
-    def probabilities(self, frame: Frame, pixels: int) -> npt.NDArray[np.float32]:
+    def probabilities(self, frame: Frame, pixels: int) -> _Floats:
         """float32 [height, width] of a picture scaled to at most about `pixels` pixels."""
-        scale = min(math.sqrt(pixels / (frame.width * frame.height)), _MOST_ENLARGEMENT)
+        fits = (math.sqrt(pixels / (frame.width * frame.height)), _LONGEST_SIDE / max(frame.width, frame.height))
+        scale = min(*fits, _MOST_ENLARGEMENT)
         width, height = (max(round(side * scale / _STRIDE), 1) * _STRIDE for side in (frame.width, frame.height))
         filtering = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
         resized = np.asarray(cv2.resize(frame.pixels, (width, height), interpolation=filtering), np.float32)
@@ -83,22 +91,24 @@ class TextDetector:
         return np.asarray(self._session.run({self._input: image})[self._output][0, 0], np.float32)
 
 
-def _fit(
-    contour: npt.NDArray[np.int32], probabilities: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], float] | None:
+def _fit(contour: npt.NDArray[Any], probabilities: _Floats) -> tuple[_Floats, float] | None:
     """Corners of the grown rectangle around `contour` and its score, where it is large and sure enough."""
     centre, (width, height), angle = cv2.minAreaRect(contour)
     if min(width, height) < _SMALLEST_SIDE:
         return None
-    score = _mean_inside(probabilities, cv2.boxPoints((centre, (width, height), angle)))
+    score = _mean_inside(probabilities, _corners(centre, (width, height), angle))
     if score < _BOX_THRESHOLD:
         return None
     # Growing a rectangle by a distance with round corners, and fitting a rectangle again, is adding it on each side.
     grow = 2 * width * height * _UNCLIP_RATIO / (2 * (width + height))
-    return np.asarray(cv2.boxPoints((centre, (width + grow, height + grow), angle)), np.float32), score
+    return _corners(centre, (width + grow, height + grow), angle), score
 
 
-def _mean_inside(probabilities: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
+def _corners(centre: Sequence[float], size: tuple[float, float], angle: float) -> _Floats:
+    return np.asarray(cv2.boxPoints((centre, size, angle)), np.float32)
+
+
+def _mean_inside(probabilities: _Floats, corners: _Floats) -> float:
     limit = np.array(probabilities.shape[::-1]) - 1
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, limit)
     right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, limit)
@@ -107,7 +117,7 @@ def _mean_inside(probabilities: npt.NDArray[np.float32], corners: npt.NDArray[np
     return float(cv2.mean(probabilities[top : bottom + 1, left : right + 1], mask)[0])
 
 
-def _clockwise(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _clockwise(corners: _Floats) -> _Floats:
     """The corners from the one at the top left: of the two on the left the upper, and so on."""
     by_x = corners[np.argsort(corners[:, 0], kind="stable")]
     left, right = (half[np.argsort(half[:, 1], kind="stable")] for half in (by_x[:2], by_x[2:]))

@@ -22,7 +22,7 @@ from lorgnette.vision.text_line import TextLine
 Pixels = npt.NDArray[np.uint8]
 
 _HEIGHT = 48
-# A line is cut at this many times its height: the network was trained on lines up to about half of it.
+# A line longer than this many times its height is squeezed: the network's time grows with the width it sees.
 _WIDEST = 60.0
 _NARROWEST_PIXELS = 32
 _UPRIGHT_RATIO = 1.5

@@ -59,7 +59,7 @@ def test_a_turned_box_is_found_turned(detector: TextDetector, degrees: float) ->
     assert box.width > 2 * box.height
 
 
-@pytest.mark.parametrize("size", [(30, 30), (2000, 40), (40, 2000), (3000, 2000), (1, 1)])
+@pytest.mark.parametrize("size", [(30, 30), (2000, 40), (40, 2000), (3000, 2000), (1, 1), (1, 60_000)])
 def test_pictures_of_any_size(reader: TextReader, size: tuple[int, int]) -> None:
     frame = Frame(np.full((*size, 3), 255, np.uint8))
     assert reader.read_scene(frame) == ()
