@@ -35,10 +35,11 @@ class Tokenizer:
     def vocabulary(self) -> Vocabulary:
         """What each token adds to a text. Raises BundleError where the vocabulary is not byte-level."""
         special = self._template.get_added_tokens_decoder()
-        ids = range(self._template.get_vocab_size(with_added_tokens=True))
+        spelled = {token_id: token for token, token_id in self._template.get_vocab(with_added_tokens=True).items()}
+        ids = range(max(spelled, default=-1) + 1)
         try:
-            return Vocabulary.byte_level(None if i in special else self._template.id_to_token(i) for i in ids)
-        except KeyError as error:
+            return Vocabulary.byte_level(None if i in special else spelled.get(i) for i in ids)
+        except UnicodeEncodeError as error:
             raise BundleError(
                 "a model that is told what is written needs a byte-level vocabulary", "use another bundle"
             ) from error

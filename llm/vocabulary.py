@@ -24,9 +24,10 @@ class Vocabulary:
 
     @classmethod
     def byte_level(cls, spelled: Iterable[str | None]) -> Vocabulary:
-        """From the tokens as a tokenizer spells them; None where a token is special."""
-        alphabet = byte_alphabet()
-        return cls([None if token is None else bytes(alphabet[c] for c in token) for token in spelled])
+        """From the tokens as a tokenizer spells them; None where a token is special. Raises UnicodeEncodeError where
+        they are spelled otherwise."""
+        bytes_of = str.maketrans({character: chr(byte) for character, byte in byte_alphabet().items()})
+        return cls([None if token is None else token.translate(bytes_of).encode("latin-1") for token in spelled])
 
     @cached_property
     def ids(self) -> dict[bytes, int]:
