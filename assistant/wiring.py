@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lorgnette.device.speaker import Speaker
     from lorgnette.llm.bundle import ModelBundle
     from lorgnette.llm.engine import Engine
+    from lorgnette.llm.onnx_engine import EngineSettings
     from lorgnette.speech.recorder import Recorder
     from lorgnette.speech.synthesizer import Synthesizer
     from lorgnette.speech.transcriber import Transcriber
@@ -98,14 +99,14 @@ class Wiring:
             self._bundle = ready_bundle(self.config, self.store(), self._progress)
         return self._bundle
 
-    def engine(self) -> Engine:
-        """The engine that the settings name, which judges frames and reads before it answers."""
+    def engine(self, plain: Engine | None = None) -> Engine:
+        """The engine that the settings name, which judges frames and reads before it answers; or `plain` with that."""
         from lorgnette.llm.attentive_engine import AttentiveEngine, AttentiveScoringEngine, ReadingHabits
         from lorgnette.llm.engine import ScoringEngine
         from lorgnette.vision.quality import assess
 
         config = self.config
-        engine = ENGINES.get(config.engine.bundle, _onnx_engine)(self)
+        engine = plain or ENGINES.get(config.engine.bundle, _onnx_engine)(self)
         kind = AttentiveScoringEngine if isinstance(engine, ScoringEngine) else AttentiveEngine
         # The reader loads meanwhile; where it fails to, only questions that need it fail.
         reader = Pending(self.reader, "reader").get if self._reads() else None
@@ -165,14 +166,19 @@ class Wiring:
         return TraceLog(Path(trace.folder).expanduser() if trace.folder else None) if trace.enabled else None
 
 
-def _onnx_engine(wiring: Wiring) -> Engine:
-    from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
+def engine_settings(config: Config) -> EngineSettings:
+    from lorgnette.llm.onnx_engine import EngineSettings
     from lorgnette.llm.sampling import SamplingSettings
 
-    chosen = wiring.config.engine
+    chosen = config.engine
     sampling = SamplingSettings(chosen.temperature, chosen.top_p, chosen.seed)
-    settings = EngineSettings(chosen.max_new_tokens, sampling, threads=wiring.config.thread_count)
-    return OnnxEngine(wiring.bundle(), settings)
+    return EngineSettings(chosen.max_new_tokens, sampling, threads=config.thread_count)
+
+
+def _onnx_engine(wiring: Wiring) -> Engine:
+    from lorgnette.llm.onnx_engine import OnnxEngine
+
+    return OnnxEngine(wiring.bundle(), engine_settings(wiring.config))
 
 
 def _echo_engine(wiring: Wiring) -> Engine:

@@ -8,7 +8,7 @@ saves 14 MB of copying for each token. One that concatenates instead gets exact 
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.sampling import Logits
 
 _PAST, _PRESENT = "past_key_values", "present"
+
+
+class CachedDecoder(Protocol):
+    """What an engine needs of a language model: `Decoder`, or a reference to hold it against."""
+
+    def new_cache(self, capacity: int = 64) -> KvCache: ...
+
+    def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits: ...
 
 
 class Decoder:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
-from lorgnette.device.session import OnnxSession
+from lorgnette.device.session import OnnxSession, Session
 from lorgnette.llm.bundle import BundleError, ModelBundle, Preprocessing
 from lorgnette.llm.cancel import CancelScope
-from lorgnette.llm.decoder import Decoder
+from lorgnette.llm.decoder import CachedDecoder, Decoder
 from lorgnette.llm.detokenizer import Detokenizer
 from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
@@ -44,9 +44,19 @@ class EngineSettings:
 
 
 class OnnxEngine:
-    """Answers with the model in `bundle`; see `Engine` for the rules. Raises SessionError when the runtime fails."""
+    """Answers with the model in `bundle`; see `Engine` for the rules. Raises SessionError when the runtime fails.
 
-    def __init__(self, bundle: ModelBundle, settings: EngineSettings) -> None:
+    `embed` and `decoder` take the place of the bundle's own: another implementation of the same language model.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        settings: EngineSettings,
+        *,
+        embed: Session | None = None,
+        decoder: CachedDecoder | None = None,
+    ) -> None:
         self._settings = settings
         self._template = bundle.prompt
         self._context = bundle.decoder.context
@@ -55,9 +65,8 @@ class OnnxEngine:
         self._prompts = PromptWriter(bundle.prompt, self._tokenizer, self._context)
         encoder = OnnxSession(bundle.path("vision_encoder"), settings.threads)
         self._encoder = VisionEncoder(encoder, _preprocessor(bundle.preprocessing))
-        self._embed = OnnxSession(bundle.path("embed_tokens"), settings.threads)
-        decoder = OnnxSession(bundle.path("decoder_model_merged"), settings.threads)
-        self._decoder = Decoder(decoder, bundle.decoder)
+        self._embed = embed or OnnxSession(bundle.path("embed_tokens"), settings.threads)
+        self._decoder = decoder or _decoder(bundle, settings.threads)
         self._pictures = PictureCache(settings.pictures_kept)
         self._look_lock = threading.Lock()
         self._conversation = Conversation(self._decoder.new_cache(256))
@@ -191,6 +200,10 @@ class OnnxEngine:
                 )
             rows[places] = features
         return rows
+
+
+def _decoder(bundle: ModelBundle, threads: int) -> Decoder:
+    return Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
 
 
 def _preprocessor(facts: Preprocessing) -> Preprocessor:

@@ -173,5 +173,18 @@ def _from_settings(wiring: Wiring, args: argparse.Namespace) -> Engine:
     return wiring.engine()
 
 
+def _pytorch(wiring: Wiring, args: argparse.Namespace) -> Engine:
+    """The bundle's language model in PyTorch and float32, from the files that the bundle was made of."""
+    from lorgnette.assistant.embedded_bundle import shipped_adapter
+    from lorgnette.assistant.wiring import engine_settings
+
+    try:
+        from lorgnette.export.train.torch_engine import TorchEngine
+    except ImportError as error:
+        raise InputError("PyTorch is not installed", "pip install 'lorgnette[export]'") from error
+    gguf, adapter = wiring.store().path("smollm2-135m-instruct"), args.adapter or shipped_adapter()
+    return wiring.engine(TorchEngine(wiring.bundle(), gguf, adapter, engine_settings(wiring.config)))
+
+
 # Engines that can be measured, by the name for --engine.
-ENGINES: dict[str, Callable[[Wiring, argparse.Namespace], Engine]] = {"settings": _from_settings}
+ENGINES: dict[str, Callable[[Wiring, argparse.Namespace], Engine]] = {"settings": _from_settings, "pytorch": _pytorch}
