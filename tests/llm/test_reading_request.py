@@ -75,6 +75,7 @@ def test_reading_is_called_for(question: str) -> None:
         "How many people are there?",
         "Where was this taken?",
         "What time of day is it?",
+        "When do you close the curtain?",
         "What is designed here?",
         "Is it a spread of food?",
         "What essay?",
