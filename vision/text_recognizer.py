@@ -26,9 +26,10 @@ _HEIGHT = 48
 _WIDEST = 60.0
 _NARROWEST_PIXELS = 32
 _UPRIGHT_RATIO = 1.5
-# Below this confidence a line may be upside down; tried both ways, the surer reading counts. Lines that are the right
-# way up are nearly always above it, so that few are read twice.
+# Below this confidence a line may be upside down, and is if it is read so much more surely the other way ("son" reads
+# as "UOS" too). Lines that are the right way up are nearly always above it, so that few are read twice.
 _DOUBTFUL = 0.85
+_SURER = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class TextRecognizer:
         if reading.confidence < _DOUBTFUL:
             turned = np.roll(corners, 2, axis=0)
             other = self.recognize(_cut_out(pixels, turned))
-            if other.confidence > reading.confidence:
+            if other.confidence > reading.confidence + _SURER:
                 reading, corners = other, turned
         return TextLine(" ".join(reading.text.split()), reading.confidence, corners)
 
