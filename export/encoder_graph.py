@@ -1,9 +1,13 @@
-"""EfficientNet-Lite as an ONNX graph, straight from its checkpoint's arrays.
+"""What the embedded model sees of a picture before anything is trained: EfficientNet-Lite, and colours, as ONNX.
+
+Each of the picture's cells (32 x 32 pixels) is described by channels side by side: what the network recognises there
+(1280), what an earlier stage of it sees in the cell's four quarters (shapes and small things; 4 x 120), and how much of
+each of a few named colours each quarter holds (a network trained on names of objects forgets most colours; 4 x 18).
 
 Architecture: M. Tan and Q. Le, EfficientNet (2019), in the Lite form (no squeeze-and-excitation, ReLU6, stem and head
 not scaled). Tensor names are those of the PyTorch port the checkpoints come from (`_conv_stem`,
 `_blocks.N._expand_conv`, ...). Batch norms (epsilon 1e-3) are folded into their convolutions. The graph stops after
-the head convolution with its norm and activation: 1280 channels at 1/32 of the input's side.
+the head convolution with its norm and activation.
 """
 
 from __future__ import annotations
@@ -21,8 +25,40 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _BN_EPSILON = 1e-3
 # The stages (by order of their output widths) whose first block halves the picture: the 2nd, 3rd, 4th and 6th of seven.
 _HALVING_STAGES = (1, 2, 3, 5)
-OUT_CHANNELS = 1280
+_FINE_STAGE = 4  # the last at 1/16 of the picture's side
 STRIDE = 32
+
+# Middles of the colours that people name, in RGB from 0 to 1; a pixel is shared among the nearest (softmax over squared
+# distances divided by _COLOUR_SPREAD).
+COLOURS = {
+    "black": (0.04, 0.04, 0.04),
+    "charcoal": (0.22, 0.22, 0.23),
+    "grey": (0.48, 0.48, 0.49),
+    "silver": (0.74, 0.75, 0.77),
+    "white": (0.96, 0.96, 0.96),
+    "red": (0.82, 0.12, 0.14),
+    "maroon": (0.42, 0.08, 0.10),
+    "orange": (0.92, 0.48, 0.12),
+    "yellow": (0.93, 0.84, 0.20),
+    "tan": (0.78, 0.66, 0.50),
+    "brown": (0.42, 0.28, 0.16),
+    "skin": (0.85, 0.62, 0.52),
+    "lime": (0.52, 0.68, 0.22),
+    "green": (0.16, 0.42, 0.16),
+    "sky": (0.48, 0.70, 0.90),
+    "blue": (0.14, 0.30, 0.68),
+    "navy": (0.09, 0.12, 0.32),
+    "pink": (0.90, 0.45, 0.62),
+}
+_COLOUR_SPREAD = 0.05
+_COLOUR_SIZE = 6.0  # brings the shares to the size of the other channels
+_COLOUR_POOL = 4  # pixels along a side that are averaged before they are named
+_FOLD = 2  # quarters along a cell's side
+
+
+def channels(weights: Arrays) -> int:
+    """How many channels describe a cell."""
+    return int(weights["_conv_head.weight"].shape[0]) + _FOLD**2 * (_fine_width(weights) + len(COLOURS))
 
 
 class _ConvStack:
@@ -35,6 +71,14 @@ class _ConvStack:
             numpy_helper.from_array(np.array(0.0, np.float32), "relu6_low"),
             numpy_helper.from_array(np.array(6.0, np.float32), "relu6_high"),
         ]
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, array: npt.NDArray[Any] | np.generic) -> str:
+        self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
 
     def conv(self, x: str, conv: str, norm: str, *, stride: int = 1, relu6: bool = True, output: str = "") -> str:
         kernel = self.weights[f"{conv}.weight"]
@@ -64,12 +108,22 @@ class _ConvStack:
 
 
 def encoder_nodes(weights: Arrays, pixels: str, features: str) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Nodes and initializers from `pixels` f32 [B, 3, S, S], (RGB - 127) / 128, to `features` f32 [B, 1280, S/32,
+    """Nodes and initializers from `pixels` f32 [B, 3, S, S], (RGB - 127) / 128, to `features` f32 [B, channels, S/32,
     S/32].
 
     Raises KeyError where `weights` is not an EfficientNet-Lite state dict.
     """
     stack = _ConvStack(weights)
+    fine = _network(stack, pixels, "recognised")
+    _quarters(stack, _unit_variance(stack, fine), "fine")
+    _quarters(stack, _named_colours(stack, pixels), "colours")
+    stack.node("Concat", ["recognised", "fine", "colours"], features, axis=1)
+    return stack.nodes, stack.initializers
+
+
+def _network(stack: _ConvStack, pixels: str, output: str) -> str:
+    """The whole EfficientNet-Lite; returns the name of the fine stage's result."""
+    weights, fine = stack.weights, ""
     x = stack.conv(pixels, "_conv_stem", "_bn0", stride=2)
     width, stage = 0, -1
     for index in itertools.count():
@@ -86,11 +140,47 @@ def encoder_nodes(weights: Arrays, pixels: str, features: str) -> tuple[list[Nod
         y = stack.conv(y, f"{block}._depthwise_conv", f"{block}._bn1", stride=stride)
         y = stack.conv(y, f"{block}._project_conv", f"{block}._bn2", relu6=False)
         if not first:
-            stack.nodes.append(helper.make_node("Add", [y, x], [f"{block}.out"], name=f"{block}.add"))
-            y = f"{block}.out"
+            y = stack.node("Add", [y, x], f"{block}.out")
         x, width = y, out_width
-    stack.conv(x, "_conv_head", "_bn1", output=features)
-    return stack.nodes, stack.initializers
+        if stage == _FINE_STAGE:
+            fine = x
+    stack.conv(x, "_conv_head", "_bn1", output=output)
+    return fine
+
+
+def _fine_width(weights: Arrays) -> int:
+    widths = [array.shape[0] for name, array in weights.items() if name.endswith("._project_conv.weight")]
+    return int(list(dict.fromkeys(widths))[_FINE_STAGE])
+
+
+def _unit_variance(stack: _ConvStack, x: str) -> str:
+    """Divide by the root mean square over channels, so that linear outputs of any size meet the others as equals."""
+    square = stack.node("Mul", [x, x], "fine_square")
+    mean = stack.node("ReduceMean", [square, stack.constant("channel_axis", np.array([1], np.int64))], "fine_mean")
+    root = stack.node(
+        "Sqrt", [stack.node("Add", [mean, stack.constant("fine_epsilon", np.float32(1e-6))], "fine_ms")], "fine_rms"
+    )
+    return stack.node("Div", [x, root], "fine_unit")
+
+
+def _named_colours(stack: _ConvStack, pixels: str) -> str:
+    """The share of each colour in each quarter of a cell: [B, colours, S/16, S/16]."""
+    middles = np.array(list(COLOURS.values()), np.float32)
+    # -|x - m|^2 / spread is, but for a term without m, linear in x = (128 p + 127) / 255 with p the normalised pixel.
+    kernel = 2 * middles * (128 / 255) / _COLOUR_SPREAD
+    bias = (2 * middles * (127 / 255) - middles**2).sum(1) / _COLOUR_SPREAD
+    size = [_COLOUR_POOL, _COLOUR_POOL]
+    x = stack.node("AveragePool", [pixels], "pooled_pixels", kernel_shape=size, strides=size)
+    operands = [x, stack.constant("colour.weight", kernel[:, :, None, None]), stack.constant("colour.bias", bias)]
+    x = stack.node("Softmax", [stack.node("Conv", operands, "colour_scores")], "colour_shares", axis=1)
+    size = [STRIDE // _FOLD // _COLOUR_POOL] * 2
+    shares = stack.node("AveragePool", [x], "colour_quarters", kernel_shape=size, strides=size)
+    return stack.node("Mul", [shares, stack.constant("colour_size", np.float32(_COLOUR_SIZE))], "sized_colours")
+
+
+def _quarters(stack: _ConvStack, x: str, output: str) -> None:
+    """[B, C, 2 h, 2 w] -> [B, 4 C, h, w]."""
+    stack.node("SpaceToDepth", [x], output, blocksize=_FOLD)
 
 
 def encoder_model(weights: Arrays, side: int) -> ModelProto:
@@ -101,7 +191,7 @@ def encoder_model(weights: Arrays, side: int) -> ModelProto:
         nodes,
         "efficientnet_lite",
         [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, side, side])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", OUT_CHANNELS, cells, cells])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", channels(weights), cells, cells])],
         initializers,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

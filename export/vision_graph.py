@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from lorgnette.export.encoder_graph import STRIDE, encoder_nodes
+from lorgnette.export.encoder_graph import STRIDE, channels, encoder_nodes
 from lorgnette.export.graph_builder import GraphBuilder, value
 from lorgnette.export.llama import FloatArray, WeightsFormatError
 
@@ -30,6 +30,12 @@ def write_vision_encoder(
         raise WeightsFormatError(f"a picture of {side} pixels gives {cells * cells} tokens, the connector has {tokens}")
     graph = GraphBuilder("vision_encoder")
     try:
+        known, wanted = channels(encoder), connector["red.weight"].shape[1]
+        if known != wanted:
+            raise WeightsFormatError(
+                f"the encoder describes a cell by {known} numbers, the connector takes {wanted}",
+                "give an adapter that this version's training made",
+            )
         graph.adopt(*encoder_nodes(encoder, "pixel_values", "features"))
     except KeyError as error:
         raise WeightsFormatError(f"the image encoder lacks {error.args[0]}", "fetch the file again") from error

@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from lorgnette.export.train.connector import TOKENS, Connector
-from lorgnette.export.train.features import EncodedSplit
+from lorgnette.export.train.courses import Course
+from lorgnette.export.train.features import from_bytes
 from lorgnette.llm.evaluation.caption_questions import words_of
 
 _MIN_PHOTOS = 12
@@ -57,7 +58,7 @@ def word_directions(words: Sequence[str], tokenizer: Tokenizer, embedding: Tenso
 
 def align(
     connector: Connector,
-    split: EncodedSplit,
+    course: Course,
     tokenizer: Tokenizer,
     embedding: Tensor,
     *,
@@ -65,9 +66,10 @@ def align(
     seed: int,
 ) -> float:
     """Train `connector` in place; returns the mean loss of the last 50 steps."""
-    words, targets = word_targets(split.captions)
-    directions = word_directions(words, tokenizer, embedding)
-    prior = torch.from_numpy(targets.mean(0)).clamp_min(1e-4)
+    words, targets = word_targets([photo.captions for photo in course.photos])
+    device = connector.pos.device
+    directions = word_directions(words, tokenizer, embedding).to(device)
+    prior = torch.from_numpy(targets.mean(0)).clamp_min(1e-4).to(device)
     bias = nn.Parameter(torch.logit(prior) - 2.0)
     with torch.no_grad():
         spread = (embedding - embedding.mean(0)).norm(dim=-1).mean()
@@ -78,11 +80,13 @@ def align(
     rng = np.random.default_rng(seed)
     losses: list[float] = []
     for _ in track(range(steps), "aligning the connector with words"):
-        rows = rng.choice(len(split.captions), _BATCH, replace=False)
-        cells = torch.from_numpy(split.cells(rows.tolist(), rng.integers(0, 2, _BATCH).tolist()))
+        rows = rng.choice(len(targets), min(_BATCH, len(targets)), replace=False)
+        views = rng.integers(0, course.features.shape[1], len(rows))
+        cells = torch.from_numpy(from_bytes(course.features[rows, views])).to(device)
         match = connector.directions(cells) @ directions.t()  # [B, tokens, words]
         logits = torch.logsumexp(_SHARPNESS * match, 1) - math.log(TOKENS) + bias
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(targets[rows])) * len(words)
+        said = torch.from_numpy(targets[rows]).to(device)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, said) * len(words)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(connector.parameters(), 1.0)

@@ -7,23 +7,21 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lorgnette.export.encoder_graph import OUT_CHANNELS
-
 GRID = 10  # encoder cells along a side
 TOKENS = (GRID // 2) ** 2
 _REDUCED, _INNER = 384, 1024
 
 
 class Connector(nn.Module):
-    """[B, 100, 1280] encoder cells -> [B, 25, hidden] image tokens.
+    """[B, 100, channels] encoder cells -> [B, 25, hidden] image tokens.
 
     Reduce each cell, join 2 x 2 neighbours (space to depth), LayerNorm, two-layer perceptron, then fix the length of
     each token (the language model's own embeddings have nearly equal lengths too) and add a learned position.
     """
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, channels: int) -> None:
         super().__init__()
-        self.red = nn.Linear(OUT_CHANNELS, _REDUCED)
+        self.red = nn.Linear(channels, _REDUCED)
         self.ln = nn.LayerNorm(4 * _REDUCED)
         self.f1 = nn.Linear(4 * _REDUCED, _INNER)
         self.f2 = nn.Linear(_INNER, hidden)

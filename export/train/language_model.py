@@ -1,4 +1,4 @@
-"""SmolLM2 (the Llama architecture) in PyTorch for training: frozen int8 base, LoRA on all seven linear layers."""
+"""SmolLM2 (the Llama architecture) in PyTorch for training: frozen base weights, LoRA on all seven linear layers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from lorgnette.export.train.frozen_linear import FrozenLinear
 
+Cache = tuple[Tensor, Tensor]
+"""Keys and values of one layer, each [B, kv_heads, positions, 64]."""
+
 _EPSILON = 1e-5
 _ROPE_BASE = 100_000.0
 _HEAD = 64
@@ -22,7 +25,7 @@ def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
 
 def rotary_angles(positions: Tensor) -> tuple[Tensor, Tensor]:
     """cos and sin [..., length, 64] of integer `positions` [..., length] (rotate-half convention)."""
-    inverse = _ROPE_BASE ** (-torch.arange(0, _HEAD, 2, dtype=torch.float32) / _HEAD)
+    inverse = _ROPE_BASE ** (-torch.arange(0, _HEAD, 2, dtype=torch.float32, device=positions.device) / _HEAD)
     angles = positions[..., None].float() * inverse
     angles = torch.cat([angles, angles], -1)
     return angles.cos(), angles.sin()
@@ -58,6 +61,17 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
         """x [B, L, hidden]; cos, sin [B, 1, L, 64]; bias [B, 1, L, L] added to the attention scores."""
+        return self._mix(x, *self._project(x, cos, sin), bias)
+
+    def extend(self, x: Tensor, cos: Tensor, sin: Tensor, past: Cache | None, bias: Tensor) -> tuple[Tensor, Cache]:
+        """As `forward` behind the keys and values of `past` [B, kv_heads, P, 64]; bias [.., L, P + L]."""
+        q, k, v = self._project(x, cos, sin)
+        if past is not None:
+            k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+        return self._mix(x, q, k, v, bias), (k, v)
+
+    def _project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, heads, L, 64], keys and values [B, kv_heads, L, 64]."""
         batch, length, hidden = x.shape
         q_width, kv_width = self.qkv.widths[0], self.qkv.widths[1]
         h = _rms_norm(x, self.norm1).reshape(-1, hidden)
@@ -65,11 +79,17 @@ class Layer(nn.Module):
             part.view(batch, length, -1, _HEAD).transpose(1, 2)
             for part in self.qkv(h).split([q_width, kv_width, kv_width], -1)
         )
-        q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
-        groups = q_width // kv_width
-        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        scores = (q @ k.transpose(-1, -2)) * _HEAD**-0.5 + bias
-        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(-1, hidden)
+        return _rotate(q, cos, sin), _rotate(k, cos, sin), v
+
+    def _mix(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        batch, length, hidden = x.shape
+        half = torch.bfloat16 if self.o.rounded else torch.float32
+        k, v = k.to(half), v.to(half)
+        # Query heads that share keys stand as rows of one product, so that keys and values need not be repeated.
+        shared = q.to(half).reshape(batch, k.shape[1], -1, _HEAD)
+        scores = (shared @ k.transpose(-1, -2)).float().view(batch, -1, length, k.shape[2]) * _HEAD**-0.5 + bias
+        weights = scores.softmax(-1).to(half).view(batch, k.shape[1], -1, k.shape[2])
+        mixed = (weights @ v).float().view(batch, -1, length, _HEAD).transpose(1, 2).reshape(-1, hidden)
         x = x + self.o(mixed).view(batch, length, hidden)
         h = _rms_norm(x, self.norm2).reshape(-1, hidden)
         gate, up = self.gate_up(h).chunk(2, -1)
@@ -123,6 +143,25 @@ class LanguageModel(nn.Module):
         for layer in self._layers():
             x = (self.step or Layer.forward)(layer, x, cos, sin, bias[:, None])
         return _rms_norm(x, self.norm)
+
+    def extend(self, x: Tensor, start: int, past: list[Cache] | None) -> tuple[Tensor, list[Cache]]:
+        """Decode: embeddings [B, L, hidden] of the positions from `start` on, behind `past`; the final hidden state
+        [B, hidden] of the last and the grown caches. Rows are of one length."""
+        length = x.shape[1]
+        cos, sin = (t[None, None] for t in rotary_angles(torch.arange(start, start + length, device=x.device)))
+        sees = torch.ones(length, start + length, dtype=torch.bool, device=x.device).tril(start)
+        bias = torch.zeros(sees.shape, device=x.device).masked_fill_(~sees, float("-inf"))
+        grown = []
+        for number, layer in enumerate(self._layers()):
+            x, cache = layer.extend(x, cos, sin, past[number] if past else None, bias)
+            grown.append(cache)
+        return _rms_norm(x[:, -1], self.norm), grown
+
+    def to_bfloat16(self) -> None:
+        """Round the frozen matrices to bfloat16; norms, embedding and low-rank updates stay float32."""
+        for module in self.modules():
+            if isinstance(module, FrozenLinear):
+                module.full = module.full.to(torch.bfloat16)
 
     def adapter(self) -> dict[str, Tensor]:
         """The trainable tensors under their names in the adapter file."""

@@ -1,4 +1,4 @@
-"""Several questions about one photograph in one sequence: they share its image prefix, answers share their question.
+"""Several lessons about one photograph in one sequence: they share its image prefix, answers share their question.
 
 A sequence is a tree of segments. The image prefix is the root, a question hangs below it, every answer below its
 question. A token sees its own segment up to itself and the segments above it, and its position counts from the root
@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from lorgnette.llm.evaluation.caption_questions import Question
+from lorgnette.export.train.lessons import Lesson
 
 USER = "<|im_start|>user\n"
 AFTER_IMAGE = "\n"
 ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
 STOP = "<|im_end|>"
-_DECISION_WEIGHT = 2.0  # a yes or no is one token among many words; it counts for two
+# A yes, a colour or a number is one token among the many of the captions; it counts for more.
+_KIND_WEIGHTS = {"presence": 2.0, "colour": 2.0, "count": 2.0, "label": 1.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class PackedPhoto:
     """One sequence of `length` tokens.
 
     `ids` int64 [length] (image places hold 0), `positions` int64 [length], `sees` bool [length, length] (row sees
-    column); `at`, `targets`, `weights` [n]: the hidden state at `at[i]` should predict `targets[i]`.
+    column); `at`, `targets`, `weights`, `answer` [n]: the hidden state at `at[i]` should predict `targets[i]`, which is
+    part of the answer `answer[i]`. Wrong answers have weight 0. `choices` lists for each lesson with wrong answers the
+    numbers of its right answer and of the wrong ones.
     """
 
     ids: npt.NDArray[np.int64]
@@ -37,62 +40,107 @@ class PackedPhoto:
     at: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    answer: npt.NDArray[np.int64]
+    choices: tuple[tuple[int, ...], ...]
 
 
 class Packer:
-    """Packs questions into sequences of a fixed length; `image_start` is where the image tokens stand."""
+    """Packs lessons into sequences of a fixed length; `image_start` is where the image tokens stand."""
 
     def __init__(self, tokenizer: Tokenizer, image_tokens: int, length: int) -> None:
         self._tokenizer = tokenizer
-        self._length = length
-        user = self.encode(USER)
+        self._plain = Tokenizer.from_str(tokenizer.to_str())
+        self._plain.encode_special_tokens = True  # in what people say and what signs say, nothing is special
+        self.length = length
+        user = self._template(USER)
         self.image_start = len(user)
-        self._prefix = [*user, *([0] * image_tokens)]
-        self._stop = self.encode(STOP)
+        self.prefix = [*user, *([0] * image_tokens)]
+        self._after_image, self._assistant = self._template(AFTER_IMAGE), self._template(ASSISTANT)
+        self._stop = self._template(STOP)
 
-    def encode(self, text: str) -> list[int]:
+    def _template(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def question_ids(self, text: str) -> list[int]:
-        return self.encode(AFTER_IMAGE + text + ASSISTANT)
+    def _text(self, text: str) -> list[int]:
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def question_ids(self, question: str, scene_text: str = "") -> list[int]:
+        """From behind the image to where the answer begins. Piece by piece, as the runtime does it."""
+        block = self._text(scene_text) if scene_text else []
+        return [*self._after_image, *block, *self._text(question), *self._assistant]
 
     def answer_ids(self, text: str) -> list[int]:
-        return self.encode(text) + self._stop
+        return self._text(text) + self._stop
 
-    def pack(self, questions: Sequence[Question]) -> PackedPhoto:
-        """As many of `questions` as fit, in order; an answer that does not fit is left out with what follows it."""
-        ids = np.zeros(self._length, np.int64)
-        positions = np.zeros(self._length, np.int64)
-        sees = np.eye(self._length, dtype=bool)  # padding sees itself, so that its softmax is defined
-        at: list[int] = []
-        targets: list[int] = []
-        weights: list[float] = []
-        used = 0
-
-        def append(segment: list[int], above: list[slice], first_position: int) -> slice:
-            nonlocal used
-            place = slice(used, used + len(segment))
-            ids[place] = segment
-            positions[place] = np.arange(first_position, first_position + len(segment))
-            sees[place, place] = np.tri(len(segment), dtype=bool)
-            for ancestor in above:
-                sees[place, ancestor] = True
-            used = place.stop
-            return place
-
-        root = append(self._prefix, [], 0)
-        for question in questions:
-            asked = self.question_ids(question.text)
-            answers = [self.answer_ids(answer) for answer in question.answers]
-            if used + len(asked) + len(answers[0]) - 1 > self._length:
+    def pack(self, lessons: Sequence[Lesson]) -> PackedPhoto:
+        """As many of `lessons` as fit, in order; right answers that do not fit are left out one by one, wrong ones
+        only all together."""
+        tree = _Tree(self.length)
+        root = tree.append(self.prefix, (), 0)
+        for lesson in lessons:
+            asked = self.question_ids(lesson.question, lesson.scene_text)
+            right = [self.answer_ids(answer) for answer in lesson.answers]
+            wrong = [self.answer_ids(answer) for answer in lesson.wrong]
+            if tree.used + len(asked) + len(right[0]) - 1 > self.length:
                 continue
-            place = append(asked, [root], root.stop)
-            for answer in answers:
-                if used + len(answer) - 1 > self._length:
-                    break
-                told = append(answer[:-1], [root, place], root.stop + len(asked))
-                at += [place.stop - 1, *range(told.start, told.stop)]
-                targets += answer
-                weight = _DECISION_WEIGHT if question.kind == "presence" else 1.0
-                weights += [weight] + [1.0] * (len(answer) - 1)
-        return PackedPhoto(ids, positions, sees, np.array(at), np.array(targets), np.array(weights, np.float32))
+            place = tree.append(asked, (root,), root.stop)
+            weights = lesson.weights or (1.0,) * len(right)
+            scale = _KIND_WEIGHTS.get(lesson.kind, 1.0)
+            first = len(tree.answers)
+            for ids, weight in zip(right, weights, strict=True):
+                tree.answer(ids, (root, place), weight * scale, 1.0 if scale > 1 else weight)
+            if wrong and tree.used + sum(len(ids) - 1 for ids in wrong) <= self.length:
+                choice = [first, *range(len(tree.answers), len(tree.answers) + len(wrong))]
+                for ids in wrong:
+                    tree.answer(ids, (root, place), 0.0, 0.0)
+                tree.choices.append(tuple(choice))
+        return tree.packed()
+
+
+class _Tree:
+    """A sequence while it is being filled."""
+
+    def __init__(self, length: int) -> None:
+        self.used = 0
+        self.answers: list[int] = []  # lengths
+        self.choices: list[tuple[int, ...]] = []
+        self._length = length
+        self._ids = np.zeros(length, np.int64)
+        self._positions = np.zeros(length, np.int64)
+        self._sees = np.eye(length, dtype=bool)  # padding sees itself, so that its softmax is defined
+        self._at: list[int] = []
+        self._targets: list[int] = []
+        self._weights: list[float] = []
+
+    def append(self, segment: Sequence[int], above: tuple[slice, ...], first_position: int) -> slice:
+        place = slice(self.used, self.used + len(segment))
+        self._ids[place] = segment
+        self._positions[place] = np.arange(first_position, first_position + len(segment))
+        self._sees[place, place] = np.tri(len(segment), dtype=bool)
+        for ancestor in above:
+            self._sees[place, ancestor] = True
+        self.used = place.stop
+        return place
+
+    def answer(self, ids: list[int], above: tuple[slice, slice], first: float, rest: float) -> None:
+        """Hang an answer below its question if it fits; `first` and `rest` are the weights of its tokens."""
+        if self.used + len(ids) - 1 > self._length:
+            return
+        root, asked = above
+        told = self.append(ids[:-1], above, root.stop + asked.stop - asked.start)
+        self._at += [asked.stop - 1, *range(told.start, told.stop)]
+        self._targets += ids
+        self._weights += [first, *[rest] * (len(ids) - 1)]
+        self.answers.append(len(ids))
+
+    def packed(self) -> PackedPhoto:
+        return PackedPhoto(
+            self._ids,
+            self._positions,
+            self._sees,
+            np.array(self._at, np.int64),
+            np.array(self._targets, np.int64),
+            np.array(self._weights, np.float32),
+            np.repeat(np.arange(len(self.answers)), self.answers),
+            tuple(self.choices),
+        )

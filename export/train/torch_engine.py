@@ -75,10 +75,10 @@ class TorchDecoder:
         """See `Decoder.append`."""
         start, end = cache.length, cache.length + len(embeds)
         cache.reserve(end)
-        past = DynamicCache()
+        past: Any = DynamicCache()
         pairs = list(zip(cache.buffers[::2], cache.buffers[1::2], strict=True))
-        for layer, pair in enumerate(pairs if start else []):
-            past.update(*(torch.from_numpy(array[:, :, :start].copy()) for array in pair), layer)
+        for layer, (keys, values) in enumerate(pairs if start else []):
+            past.update(torch.from_numpy(keys[:, :, :start]), torch.from_numpy(values[:, :, :start]), layer)
         with torch.inference_mode():
             output = self._model(
                 inputs_embeds=torch.from_numpy(np.array(embeds[None], np.float32)),
@@ -87,9 +87,9 @@ class TorchDecoder:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        for layer, (keys, values) in zip(past.layers, pairs, strict=True):
-            keys[:, :, start:end] = layer.keys[:, :, start:].numpy()
-            values[:, :, start:end] = layer.values[:, :, start:].numpy()
+        for computed, (keys, values) in zip(past.layers, pairs, strict=True):
+            keys[:, :, start:end] = computed.keys[:, :, start:].numpy()
+            values[:, :, start:end] = computed.values[:, :, start:].numpy()
         cache.length = end
         return np.asarray(output.logits[0, -1].numpy(), dtype=np.float32)
 
@@ -97,7 +97,7 @@ class TorchDecoder:
 def torch_llama(weights: LlamaWeights) -> Any:
     """Transformers' model with these weights, in float32 and for inference."""
     config = weights.config
-    model = LlamaForCausalLM(
+    model: Any = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=config.vocabulary,
             hidden_size=config.hidden,

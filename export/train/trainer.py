@@ -1,4 +1,4 @@
-"""The training loop of the embedded model: connector and LoRA learn from questions about photographs."""
+"""The training loop of the embedded model: connector and LoRA learn from lessons about photographs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,80 +20,26 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from lorgnette.export.train.connector import TOKENS, Connector
-from lorgnette.export.train.features import EncodedSplit
+from lorgnette.export.train.courses import Course, Mixture, Slot
+from lorgnette.export.train.curves import draw_curves
+from lorgnette.export.train.examination import Examination
 from lorgnette.export.train.language_model import LanguageModel, Layer
+from lorgnette.export.train.lessons import Lesson
+from lorgnette.export.train.objective import Losses, SampledHead, losses, states_and_targets
 from lorgnette.export.train.packing import PackedPhoto, Packer
-from lorgnette.llm.evaluation.caption_questions import (
-    DESCRIBE,
-    Question,
-    balanced_presence,
-    clean_caption,
-    short_questions,
-)
+from lorgnette.export.train.recipe import Recipe
+from lorgnette.export.train.self_critical import Critic, Speaker
 
 _WARM_UP = 40
 _CHECKPOINT_EVERY = 50
-_DEV_BATCHES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one run does; the same recipe on the same data gives the same batches."""
-
-    steps: int = 850
-    batch: int = 8
-    length: int = 160
-    lora_rate: float = 5e-4
-    connector_rate: float = 1e-3
-    presence_per_object: int = 900
-    align_steps: int = 500
-    seed: int = 1
-
-
-class Curriculum:
-    """Which photo is asked what, by step: every pass shows every photo once, mirrored at random."""
-
-    def __init__(self, photos: Sequence[Sequence[str]], packer: Packer, recipe: Recipe) -> None:
-        self._photos = photos
-        self._packer = packer
-        self._recipe = recipe
-        self._pass = -1
-        self._order: list[int] = []
-        self._presence: list[list[Question]] = []
-        self._short = [short_questions(captions) for captions in photos]
-
-    def questions(self, photo: int, rng: random.Random) -> list[Question]:
-        captions = [clean_caption(caption) for caption in self._photos[photo]]
-        rng.shuffle(captions)
-        rest = [*self._short[photo], *self._presence[photo]]
-        rng.shuffle(rest)
-        return [Question("description", rng.choice(DESCRIBE), tuple(captions)), *rest]
-
-    def batch(self, step: int) -> tuple[list[int], list[int], list[PackedPhoto]]:
-        """Photo rows, whether each is mirrored (0 or 1), and their packed questions."""
-        per_pass = len(self._photos) // self._recipe.batch
-        current, place = divmod(step, per_pass)
-        if current != self._pass:
-            rng = random.Random(f"{self._recipe.seed} {current}")
-            self._order = rng.sample(range(len(self._photos)), len(self._photos))
-            self._presence = balanced_presence(self._photos, self._recipe.presence_per_object, rng)
-            self._pass = current
-        rows = self._order[place * self._recipe.batch : (place + 1) * self._recipe.batch]
-        rng = random.Random(f"{self._recipe.seed} step {step}")
-        mirrored = [rng.randrange(2) for _ in rows]
-        return rows, mirrored, [self._packer.pack(self.questions(row, rng)) for row in rows]
-
-    def answer_vocabulary(self) -> npt.NDArray[np.int64]:
-        """Every token that an answer can hold."""
-        texts = {clean_caption(c) for captions in self._photos for c in captions}
-        texts |= {a for questions in self._short for q in questions for a in q.answers} | {"Yes.", "No."}
-        return np.unique([token for text in texts for token in self._packer.answer_ids(text)])
+_EXAMINE_EVERY = 200
+_LAST_RATE = 0.02
 
 
 class Trainer:
     """Owns the trainable parts, the optimiser and the checkpoint of one run in `out`.
 
-    `negatives` is how many tokens that no answer holds are drawn for each step's loss.
+    `negatives` is how many of the tokens that answers seldom hold are drawn for each step's loss.
     """
 
     def __init__(
@@ -101,23 +47,26 @@ class Trainer:
         model: LanguageModel,
         connector: Connector,
         tokenizer: Tokenizer,
-        train: EncodedSplit,
-        dev: EncodedSplit,
+        courses: Sequence[Course],
+        dev: Sequence[Course],
         recipe: Recipe,
         out: Path,
+        *,
+        device: torch.device | None = None,
         negatives: int = 2048,
     ) -> None:
-        self.model, self.connector, self.recipe, self.out = model, connector, recipe, out
-        self._negatives = negatives
-        packer = Packer(tokenizer, TOKENS, recipe.length)
-        self._image = slice(packer.image_start, packer.image_start + TOKENS)
-        self._train, self._curriculum = train, Curriculum(train.captions, packer, recipe)
-        self._dev, self._dev_curriculum = dev, Curriculum(dev.captions, packer, recipe)
-        curricula = (self._curriculum, self._dev_curriculum)
-        self._answers = np.unique(np.concatenate([curriculum.answer_vocabulary() for curriculum in curricula]))
-        self._others = np.setdiff1d(np.arange(model.embedding.shape[0]), self._answers)
-        self._column = np.zeros(model.embedding.shape[0], np.int64)
-        self._column[self._answers] = np.arange(len(self._answers))
+        self.device = device or torch.device("cpu")
+        self.model, self.connector = model.to(self.device), connector.to(self.device)
+        self.recipe, self.out = recipe, out
+        self._packer = Packer(tokenizer, TOKENS, recipe.length)
+        self._image = slice(self._packer.image_start, self._packer.image_start + TOKENS)
+        self._mixture = Mixture(courses, recipe.mixture, recipe.batch, recipe.seed)
+        captions = [photo.captions for course in courses[:1] for photo in course.photos]
+        self._critic = Critic(captions) if captions and captions[0] else None
+        frequent = self.frequent_tokens()
+        self.speaker = Speaker(model, self._packer, tokenizer, frequent)
+        self._head = SampledHead(model.embedding, frequent, negatives)
+        self._examination = Examination(self, dev, recipe.seed)
         lora = list(model.adapter().values())
         self._parameters = [*lora, *connector.parameters()]
         self.optimizer = torch.optim.AdamW(
@@ -130,82 +79,133 @@ class Trainer:
         )
         self.step = 0
 
-    def _inputs(
-        self, split: EncodedSplit, rows: list[int], mirrored: list[int], packed: list[PackedPhoto]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        cells = torch.from_numpy(split.cells(rows, mirrored))
-        x = self.model.embedding[torch.from_numpy(np.stack([p.ids for p in packed]))]
-        x[:, self._image] = self.connector(cells)
-        positions = torch.from_numpy(np.stack([p.positions for p in packed]))
-        sees = torch.from_numpy(np.stack([p.sees for p in packed]))
-        return x, positions, torch.zeros(sees.shape).masked_fill_(~sees, float("-inf"))
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps + self.recipe.self_critical_steps
 
-    def _loss(self, hidden: Tensor, packed: list[PackedPhoto], rng: np.random.Generator) -> Tensor:
-        """Cross-entropy over the answers' vocabulary and a sample of the rest, corrected for the sampling."""
-        at = torch.from_numpy(np.concatenate([p.at + i * self.recipe.length for i, p in enumerate(packed)]))
-        targets = torch.from_numpy(self._column[np.concatenate([p.targets for p in packed])])
-        weights = torch.from_numpy(np.concatenate([p.weights for p in packed]))
-        sampled = rng.choice(self._others, self._negatives, replace=False)
-        table = self.model.embedding[torch.from_numpy(np.concatenate([self._answers, sampled]))]
-        logits = hidden.flatten(0, 1)[at] @ table.t()
-        correction = torch.zeros(len(table))
-        correction[len(self._answers) :] = math.log(len(self._others) / self._negatives)
-        losses = nn.functional.cross_entropy(logits + correction, targets, reduction="none")
-        return (losses * weights).sum() / weights.sum()
+    def images(self, slots: Sequence[Slot]) -> Tensor:
+        """Image tokens [B, tokens, hidden] of what is shown."""
+        cells = torch.from_numpy(np.stack([slot.course.cells(slot.shown) for slot in slots])).to(self.device)
+        tokens: Tensor = self.connector(cells)
+        return tokens
+
+    def pack(self, lessons: Sequence[Lesson]) -> PackedPhoto:
+        return self._packer.pack(lessons)
+
+    def losses(self, images: Tensor, packed: Sequence[PackedPhoto], rng: np.random.Generator) -> Losses:
+        """The losses of packed lessons about `images`."""
+        states, targets = states_and_targets(self.model(*self._inputs(images, packed)), packed)
+        return losses(self._head.log_probabilities(states, targets, rng), packed)
+
+    def _inputs(self, images: Tensor, packed: Sequence[PackedPhoto]) -> tuple[Tensor, Tensor, Tensor]:
+        def stacked(name: str) -> Tensor:
+            return torch.from_numpy(np.stack([getattr(one, name) for one in packed])).to(self.device)
+
+        x = self.model.embedding[stacked("ids")]
+        x[:, self._image] = images
+        sees = stacked("sees")
+        return x, stacked("positions"), torch.zeros(sees.shape, device=self.device).masked_fill_(~sees, float("-inf"))
+
+    def _lessons(self, slots: Sequence[Slot], step: int) -> list[list[Lesson]]:
+        rng = random.Random(f"{self.recipe.seed} step {step}")
+        return [slot.lessons(rng) for slot in slots]
+
+    def frequent_tokens(self) -> npt.NDArray[np.int64]:
+        """The tokens of the answers of many lessons."""
+        seen = np.zeros(len(self.model.embedding), np.int64)
+        for step in range(0, max(1, self.recipe.steps), max(1, self.recipe.steps // 150)):
+            for lessons in self._lessons(self._mixture.slots(step), step):
+                for lesson in lessons:
+                    if lesson.kind != "reading":
+                        for answer in (*lesson.answers, *lesson.wrong):
+                            seen[self._packer.answer_ids(answer)] += 1
+        return np.flatnonzero(seen)
 
     def prepare(self) -> None:
-        """Quantise the frozen weights on the first batch and compile the layer. Call once, after any `resume`."""
-        with torch.no_grad():
-            self.model.quantize(*self._inputs(self._train, *self._curriculum.batch(0)))
+        """Round the frozen weights as the recipe says and compile the layer. Call once, after any `resume`."""
+        precision = self.recipe.precision or ("int8" if self.device.type == "cpu" else "bf16")
+        if precision == "int8":
+            slots = self._mixture.slots(0)
+            with torch.no_grad():
+                packed = [self.pack(lessons) for lessons in self._lessons(slots, 0)]
+                self.model.quantize(*self._inputs(self.images(slots), packed))
+        elif precision == "bf16":
+            self.model.to_bfloat16()
         self.model.step = torch.compile(Layer.forward)
 
-    def dev_loss(self) -> float:
-        rng = np.random.default_rng(0)
-        losses = []
-        with torch.no_grad():
-            for step in range(_DEV_BATCHES):
-                batch = self._dev_curriculum.batch(step)
-                losses.append(float(self._loss(self.model(*self._inputs(self._dev, *batch)), batch[2], rng)))
-        return float(np.mean(losses))
-
-    def train_step(self) -> float:
-        rows, mirrored, packed = self._curriculum.batch(self.step)
+    def train_step(self) -> dict[str, float]:
+        """One step; returns its losses by name."""
+        slots = self._mixture.slots(self.step)
+        lessons = self._lessons(slots, self.step)
+        critical = self.step >= self.recipe.steps and self._critic is not None
+        if critical:
+            lessons = self._with_own_captions(slots, lessons)
+        images = self.images(slots)
+        packed = [self.pack(each) for each in lessons]
+        found = self.losses(images, packed, np.random.default_rng([self.recipe.seed, self.step]))
+        loss = found.told
+        if not math.isnan(found.right):
+            loss = loss + self.recipe.choice_weight * found.chosen
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * self._schedule()
-        hidden = self.model(*self._inputs(self._train, rows, mirrored, packed))
-        loss = self._loss(hidden, packed, np.random.default_rng([self.recipe.seed, self.step]))
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self.optimizer.step()
         self.step += 1
-        return loss.item()
+        values = torch.stack([found.told, found.chosen]).tolist()
+        return {"loss": values[0], "choice_loss": values[1], "choice_right": found.right}
+
+    def _with_own_captions(self, slots: Sequence[Slot], lessons: list[list[Lesson]]) -> list[list[Lesson]]:
+        """The lessons, with what the model itself says in place of what people wrote, weighted by how good it is."""
+        assert self._critic is not None
+        rows = [i for i, each in enumerate(lessons) if each and each[0].kind == "description"]
+        if not rows:
+            return lessons
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        with torch.no_grad():
+            images = self.images([slots[i] for i in rows])
+        asked = lessons[rows[0]][0].question
+        said = self.speaker.say(images, asked, samples=self.recipe.samples, greedy=False)
+        out = list(lessons)
+        for i, captions in zip(rows, said, strict=True):
+            photo = slots[i].course.photos[slots[i].shown.place]
+            advantages = tuple(self._critic.advantages(captions, photo.captions))
+            own = replace(lessons[i][0], question=asked, answers=tuple(captions), weights=advantages)
+            out[i] = [own, *lessons[i][1:]]
+        return out
 
     def _schedule(self) -> float:
+        if self.step >= self.recipe.steps:
+            left = 1 - (self.step - self.recipe.steps) / max(1, self.recipe.self_critical_steps)
+            return self.recipe.self_critical_rate * max(0.1, left)
         warm = min(1.0, (self.step + 1) / _WARM_UP)
-        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
+        return warm * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps)))
 
     def run(self) -> None:
         """Train to the end of the recipe, writing a checkpoint and a line of `log.jsonl` every 50 steps."""
         columns = (TextColumn("training, loss {task.fields[loss]:.3f}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn()) as progress:
-            bar = progress.add_task("", total=self.recipe.steps, completed=self.step, loss=float("nan"))
-            losses: list[float] = []
+            bar = progress.add_task("", total=self.steps, completed=self.step, loss=float("nan"))
+            records: list[dict[str, float]] = []
             started = time.monotonic()
-            while self.step < self.recipe.steps:
-                losses.append(self.train_step())
-                progress.update(bar, completed=self.step, loss=float(np.mean(losses[-20:])))
-                if self.step % _CHECKPOINT_EVERY == 0 or self.step == self.recipe.steps:
-                    record = {
-                        "step": self.step,
-                        "loss": round(float(np.mean(losses)), 4),
-                        "dev_loss": round(self.dev_loss(), 4),
-                        "seconds_a_step": round((time.monotonic() - started) / len(losses), 2),
-                    }
+            while self.step < self.steps:
+                records.append(self.train_step())
+                progress.update(bar, completed=self.step, loss=float(np.mean([r["loss"] for r in records[-20:]])))
+                if self.step % _CHECKPOINT_EVERY == 0 or self.step == self.steps:
+                    seconds = (time.monotonic() - started) / len(records)
+                    record: dict[str, object] = {"step": self.step, "seconds_a_step": round(seconds, 2)}
+                    for name in records[0]:
+                        values = [r[name] for r in records if not math.isnan(r[name])]
+                        if values:
+                            record[name] = round(float(np.mean(values)), 4)
+                    if self.step % _EXAMINE_EVERY == 0 or self.step == self.steps:
+                        record |= self._examination.sit()
                     with (self.out / "log.jsonl").open("a") as log:
                         log.write(json.dumps(record) + "\n")
-                    losses, started = [], time.monotonic()
+                    draw_curves(self.out / "log.jsonl", self.out / "curves.svg")
                     self.save()
+                    records, started = [], time.monotonic()
 
     def trained(self) -> dict[str, Tensor]:
         """The trainable tensors by their names in the adapter file."""
@@ -214,7 +214,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write `adapter.safetensors` (float16) and, for `resume`, `checkpoint.pt`; each replaced in one step."""
-        halves = {name: value.to(torch.float16).contiguous() for name, value in self.trained().items()}
+        halves = {name: value.to("cpu", torch.float16).contiguous() for name, value in self.trained().items()}
         save_file(halves, self.out / "adapter.partial")
         (self.out / "adapter.partial").rename(self.out / "adapter.safetensors")
         state = {"step": self.step, "trained": self.trained(), "optimizer": self.optimizer.state_dict()}
@@ -226,7 +226,7 @@ class Trainer:
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.step = state["step"]
         with torch.no_grad():
             for name, value in self.model.adapter().items():

@@ -95,6 +95,12 @@ _COLOURED = (
 )
 _NUMBERS = "two three four five six"
 _COUNTED = "dogs men women boys girls children people kids players ladies bikers surfers horses birds hikers cyclists"
+_PLURALS = {"dog": "dogs", "man": "men", "woman": "women", "boy": "boys", "girl": "girls", "horse": "horses"}
+_MANY_WORDS = (
+    "two three four five six several many group crowd pair couple another other others both each together team family"
+    " people children kids players dogs men women boys girls ladies horses friends puppies bikers cyclists"
+)
+_MANY = frozenset(_MANY_WORDS.split())
 _ACTORS = (
     "man woman boy girl child dog person baby lady skier surfer snowboarder skateboarder player toddler kid rider"
     " climber"
@@ -143,9 +149,14 @@ def objects_in(captions: Sequence[str]) -> tuple[set[str], set[str]]:
     return {name for name, n in counts.items() if n >= 2}, set(counts)
 
 
+def with_article(name: str) -> str:
+    """The name of a thing as a question has it: "a dog", "an umbrella", "any snow", "any sunglasses"."""
+    uncounted = name in _UNCOUNTED or (name.endswith("s") and not name.endswith("ss"))
+    return f"{'any' if uncounted else 'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def presence_question(name: str, rng: random.Random) -> str:
-    article = "any" if name in _UNCOUNTED else "an" if name[0] in "aeiou" else "a"
-    return rng.choice(_PRESENCE).format(a=f"{article} {name}")
+    return rng.choice(_PRESENCE).format(a=with_article(name))
 
 
 def _colours(captions: Sequence[str]) -> Iterator[Question]:
@@ -166,6 +177,11 @@ def _counts(captions: Sequence[str]) -> Iterator[Question]:
     for caption in captions:
         for number, things in _COUNT_OF.findall(caption.lower()):
             found.setdefault(things, Counter())[number] += 1
+    said = words_of(captions)
+    for one, many in _PLURALS.items():
+        # Nobody counts to one: there is one where several people speak of it and nobody of more, of whatever kind.
+        if sum(one in words for words in said) * 2 > len(said) > 1 and not any(_MANY & words for words in said):
+            found[many] = Counter(["one"])
     for things, votes in found.items():
         best, count = votes.most_common(1)[0]
         if count * 2 > votes.total():

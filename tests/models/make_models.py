@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import pre_tokenizers
 
 from lorgnette.export.assembly import Assembly, assemble
+from lorgnette.export.encoder_graph import channels
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights, tensor_shapes
 from lorgnette.llm.bundle import Part, Preprocessing
@@ -80,7 +81,7 @@ def tiny_encoder(seed: int = 2) -> dict[str, FloatArray]:
 
 def tiny_connector(seed: int = 3) -> dict[str, FloatArray]:
     random = np.random.default_rng(seed)
-    shapes = {"red": (_REDUCED, _HEAD_CHANNELS), "f1": (_INNER, 4 * _REDUCED), "f2": (CONFIG.hidden, _INNER)}
+    shapes = {"red": (_REDUCED, channels(tiny_encoder())), "f1": (_INNER, 4 * _REDUCED), "f2": (CONFIG.hidden, _INNER)}
     tensors: dict[str, FloatArray] = {
         "g": np.full((), 0.2, np.float32),
         "ln.weight": np.ones(4 * _REDUCED, np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,31 @@ import numpy as np
 import pytest
 
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
-from lorgnette.llm.evaluation.caption_questions import Question
 
 torch = pytest.importorskip("torch")
 
 from lorgnette.export.adapter import read_adapter  # noqa: E402
+from lorgnette.export.train.alignment import align  # noqa: E402
 from lorgnette.export.train.connector import TOKENS, Connector  # noqa: E402
-from lorgnette.export.train.features import EncodedSplit  # noqa: E402
+from lorgnette.export.train.courses import Course  # noqa: E402
+from lorgnette.export.train.features import CELLS, to_bytes  # noqa: E402
 from lorgnette.export.train.frozen_linear import FrozenLinear  # noqa: E402
 from lorgnette.export.train.language_model import LanguageModel  # noqa: E402
+from lorgnette.export.train.lessons import CaptionTeacher, Lesson, QuestionTeacher  # noqa: E402
+from lorgnette.export.train.objective import SampledHead, losses  # noqa: E402
 from lorgnette.export.train.packing import Packer  # noqa: E402
-from lorgnette.export.train.trainer import Recipe, Trainer  # noqa: E402
+from lorgnette.export.train.recipe import Recipe  # noqa: E402
+from lorgnette.export.train.trainer import Trainer  # noqa: E402
+from lorgnette.llm.evaluation.dataset import Photo, QuestionAnswer  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-QUESTIONS = [
-    Question("description", "What?", ("A dog runs.", "A dog.")),
-    Question("presence", "Is there a dog?", ("Yes.",)),
+LESSONS = [
+    Lesson("description", "What?", ("A dog runs.", "A dog."), (1.5, 0.5)),
+    Lesson("presence", "Is there a dog?", ("Yes.",)),
+    Lesson("where", "Where?", ("Here.",), wrong=("There.", "Nowhere."), scene_text='Text:\n"<|im_end|>" here\n'),
 ]
+CHANNELS = 12
 CAPTIONS = ("A brown dog is running .", "A dog on the grass .", "Two dogs run on grass .")
 
 
@@ -58,8 +66,8 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
 
 def test_a_packed_answer_is_computed_as_if_it_stood_alone(tokenizer: Any, weights: dict[str, Any]) -> None:
     model = LanguageModel(weights)
-    packer = Packer(tokenizer, 4, 120)
-    packed = packer.pack(QUESTIONS)
+    packer = Packer(tokenizer, 4, 300)
+    packed = packer.pack(LESSONS)
 
     def hidden(ids: Any, positions: Any, sees: Any) -> Any:
         bias = torch.zeros(sees.shape).masked_fill_(~torch.from_numpy(sees), float("-inf"))
@@ -68,23 +76,63 @@ def test_a_packed_answer_is_computed_as_if_it_stood_alone(tokenizer: Any, weight
 
     together = hidden(packed.ids, packed.positions, packed.sees)[packed.at]
     row = 0
-    for question in QUESTIONS:
-        for answer in question.answers:
+    for lesson in LESSONS:
+        for answer in (*lesson.answers, *lesson.wrong):
             told = packer.answer_ids(answer)
             prefix = list(packed.ids[: packer.image_start + 4])
-            alone = np.array([*prefix, *packer.question_ids(question.text), *told[:-1]])
+            alone = np.array([*prefix, *packer.question_ids(lesson.question, lesson.scene_text), *told[:-1]])
             states = hidden(alone, np.arange(len(alone)), np.tri(len(alone), dtype=bool))[-len(told) :]
             torch.testing.assert_close(together[row : row + len(told)], states, rtol=1e-4, atol=1e-4)
             assert packed.targets[row : row + len(told)].tolist() == told
             row += len(told)
     assert row == len(packed.at)
+    assert packed.choices == ((3, 4, 5),)
+    assert packed.weights[packed.answer >= 4].max() == 0.0
+
+
+def test_what_a_sign_says_is_no_special_token(tokenizer: Any) -> None:
+    stop = tokenizer.token_to_id("<|im_end|>")
+    packer = Packer(tokenizer, 4, 300)
+    asked = packer.question_ids("Read <|im_end|> it.", LESSONS[2].scene_text)
+    assert asked.count(stop) == 1  # the template's own
+    assert packer.answer_ids("It says <|im_end|>").count(stop) == 1
 
 
 def test_what_does_not_fit_is_left_out_whole(tokenizer: Any) -> None:
-    packed = Packer(tokenizer, 4, 70).pack(QUESTIONS)
-    full = Packer(tokenizer, 4, 120).pack(QUESTIONS)
+    packed = Packer(tokenizer, 4, 70).pack(LESSONS)
+    full = Packer(tokenizer, 4, 300).pack(LESSONS)
     assert 0 < len(packed.at) < len(full.at)
     np.testing.assert_array_equal(packed.targets, full.targets[: len(packed.targets)])
+    assert packed.choices == ()
+
+
+def test_losses_against_a_calculation_by_hand(tokenizer: Any) -> None:
+    packed = [Packer(tokenizer, 4, 300).pack(LESSONS)] * 2
+    values = torch.linspace(-2.0, -0.1, 2 * len(packed[0].at), dtype=torch.float64).float()
+    found = losses(values, packed)
+    weights = np.concatenate([one.weights for one in packed])
+    told = -(values.numpy() * weights).sum() / (weights != 0).sum()
+    chosen, right = [], []
+    for number, one in enumerate(packed):
+        part = values.numpy()[number * len(one.at) : (number + 1) * len(one.at)]
+        sums = np.array([part[one.answer == i].sum() for i in one.choices[0]])
+        chosen.append(np.log(np.exp(sums).sum()) - sums[0])
+        right.append(sums.argmax() == 0)
+    assert float(found.told) == pytest.approx(told, rel=1e-5)
+    assert float(found.chosen) == pytest.approx(np.mean(chosen), rel=1e-5)
+    assert found.right == np.mean(right)
+
+
+def test_a_head_that_samples_nothing_is_the_whole_head() -> None:
+    torch.manual_seed(0)
+    table, states = torch.randn(50, 8), torch.randn(6, 8)
+    targets = np.array([3, 49, 0, 7, 7, 20])
+    exact = (states @ table.t()).log_softmax(-1)[torch.arange(6), torch.from_numpy(targets)]
+    rng = np.random.default_rng(0)
+    whole = SampledHead(table, np.arange(10), 10_000).log_probabilities(states, targets, rng)
+    torch.testing.assert_close(whole, exact)
+    partly = SampledHead(table, np.arange(10), 30).log_probabilities(states, targets, rng)
+    assert float((partly - exact).abs().mean()) < 0.3
 
 
 def test_int8_products_are_close_in_both_directions() -> None:
@@ -108,23 +156,31 @@ def test_int8_products_are_close_in_both_directions() -> None:
 @pytest.fixture
 def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any]) -> Any:
     rng = np.random.default_rng(0)
-    features = rng.standard_normal((12, 2, 100, 1280)).astype(np.float16)
-    split = EncodedSplit([CAPTIONS] * 12, np.arange(12), features)
-    recipe = Recipe(steps=6, batch=2, length=230)
+    features = to_bytes(rng.standard_normal((12, 2, CELLS, CHANNELS)).astype(np.float32))
+    captioned = [Photo(f"{i}.jpg", CAPTIONS, "train") for i in range(12)]
+    asked = (QuestionAnswer("Where is the dog?", ("Outside.",), ("Inside.", "Nowhere.", "At sea."), "where"),)
+    questioned = [Photo(f"{i}.jpg", split="train", qa=asked) for i in range(12)]
+    courses = [
+        Course("captions", captioned, features, CaptionTeacher(captioned, 6, 1)),
+        Course("questions", questioned, features, QuestionTeacher(questioned)),
+    ]
 
-    def make(folder: str = "run") -> Trainer:
+    def make(folder: str = "run", **changes: Any) -> Trainer:
         torch.manual_seed(0)
         (tmp_path / folder).mkdir(exist_ok=True)
-        model, connector = LanguageModel(weights), Connector(192)
-        return Trainer(model, connector, tokenizer, split, split, recipe, tmp_path / folder, negatives=40)
+        mixture = {"captions": 2, "questions": 1}
+        recipe = Recipe(steps=6, self_critical_steps=2, batch=3, length=230, samples=3, mixture=mixture, **changes)
+        model, connector = LanguageModel(weights), Connector(192, CHANNELS)
+        return Trainer(model, connector, tokenizer, courses, courses, recipe, tmp_path / folder, negatives=40)
 
     return make
 
 
 def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
     whole = trainer("whole")
-    losses = [whole.train_step() for _ in range(6)]
-    assert losses[-1] < losses[0]
+    found = [whole.train_step() for _ in range(8)]
+    assert found[5]["loss"] < found[0]["loss"]
+    assert found[5]["choice_loss"] < found[0]["choice_loss"]
 
     first = trainer("parts")
     for _ in range(3):
@@ -132,10 +188,61 @@ def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
     first.save()
     second = trainer("parts")
     assert second.resume() and second.step == 3
-    for _ in range(3):
+    for _ in range(5):
         second.train_step()
     for name, value in whole.trained().items():
         torch.testing.assert_close(second.trained()[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_rounded_weights_start_from_nearly_the_same_loss(trainer: Any, precision: str) -> None:
+    exact, rounded = trainer("exact"), trainer("rounded", precision=precision)
+    rounded.prepare()
+    rounded.model.step = None  # compiling takes longer than all the rest
+    assert rounded.train_step()["loss"] == pytest.approx(exact.train_step()["loss"], rel=0.02)
+
+
+def test_decoding_in_training_is_the_decoding_of_the_whole_sequence(trainer: Any) -> None:
+    trained = trainer("run")
+    images = torch.randn(2, TOKENS, 192)
+    said = trained.speaker.say(images, "What?", most=5)
+    packer, model = trained._packer, trained.model
+    for image, (text,) in zip(images, said, strict=True):
+        ids = [*packer.prefix, *packer.question_ids("What?")]
+        answer: list[int] = []
+        for _ in range(5):
+            x = model.embedding[torch.tensor(ids + answer)][None].clone()
+            x[0, packer.image_start : packer.image_start + TOKENS] = image
+            length = x.shape[1]
+            bias = torch.full((1, length, length), float("-inf")).triu(1)
+            with torch.no_grad():
+                state = model(x, torch.arange(length)[None], bias)[0, -1]
+            words = trained.frequent_tokens()
+            best = int(words[int((state @ model.embedding[words].t()).argmax())])
+            if best == packer.answer_ids("")[0]:
+                break
+            answer.append(best)
+        assert trained.speaker.text(answer) == text
+
+
+def test_alignment_brings_pictures_near_their_words(tokenizer: Any) -> None:
+    rng = np.random.default_rng(0)
+    things = rng.standard_normal((2, CELLS, CHANNELS)).astype(np.float32)
+    photos = [Photo("", ("A dog runs.", "A dog.") if i % 2 else ("A boat sails.", "A boat.")) for i in range(40)]
+    features = to_bytes(np.stack([things[i % 2] for i in range(40)])[:, None])
+    course = Course("two", photos, features, CaptionTeacher(photos, 4, 1))
+    torch.manual_seed(0)
+    embedding = torch.randn(300, 192)
+    start = align(Connector(192, CHANNELS), course, tokenizer, embedding, steps=2, seed=1)
+    assert align(Connector(192, CHANNELS), course, tokenizer, embedding, steps=60, seed=1) < 0.7 * start
+
+
+def test_examination_and_curves(trainer: Any) -> None:
+    trained = trainer("run")
+    trained.run()
+    records = [json.loads(line) for line in (trained.out / "log.jsonl").read_text().splitlines()]
+    assert records[-1]["step"] == 8
+    assert {"dev_cider", "dev_captions_loss", "dev_questions_choice_right"} <= records[-1].keys()
 
 
 def test_the_saved_adapter_is_what_the_builder_reads(trainer: Any) -> None:

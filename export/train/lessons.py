@@ -1,0 +1,174 @@
+"""What a photograph teaches: its record of a data set turned into questions with answers to say, and not to say.
+
+Kinds: description, presence, colour, count and activity come from captions; when, where and who from question-answer
+pairs; label from the name of the thing; abstention from views on which nothing can be seen.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lorgnette.llm.evaluation.caption_questions import (
+    DESCRIBE,
+    Question,
+    balanced_presence,
+    clean_caption,
+    presence_question,
+    short_questions,
+    with_article,
+)
+from lorgnette.llm.evaluation.cider import consensus
+from lorgnette.llm.evaluation.dataset import Photo
+
+_WHAT = ("What is this?", "What am I holding?", "What is in front of me?", "What do you see?", "What product is this?")
+_WHERE_IS = re.compile(r"where(?:'s| is| are) (?:the|a|an) ((?:[a-z]+ )?[a-z]+)\?$", re.IGNORECASE)
+_CONSENSUS_FLOOR = 0.3  # of the mean: even the oddest caption is true
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One question. `answers` are right, each with its weight in the loss; `wrong` ones are trained to be less likely
+    than the first right one. `scene_text` is the block of text lines that stands before the question ("": none)."""
+
+    kind: str
+    question: str
+    answers: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    wrong: tuple[str, ...] = ()
+    scene_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """A photo is shown: its `place` in the split, which `view` of it, and for the how-manieth time (`turn`, from 0)."""
+
+    place: int
+    view: int
+    turn: int
+
+
+Teacher = Callable[[Showing, random.Random], list[Lesson]]
+"""The lessons of what is shown, most important first."""
+
+
+class CaptionTeacher:
+    """Lessons from captions. Presence questions are drawn anew for every turn, at most `per_object` for each answer.
+
+    Captions that say what the others say count for more (M. Phan et al., "Consensus-based Sequence Training for Video
+    Captioning", 2017, "weighted cross-entropy"), and rare colours and counts for more than frequent ones.
+    """
+
+    def __init__(self, photos: Sequence[Photo], per_object: int, seed: int) -> None:
+        self._written = [photo.captions for photo in photos]
+        self._captions = [tuple(map(clean_caption, texts)) for texts in self._written]
+        self._weights = [_consensus_weights(scores) for scores in consensus(self._written)]
+        self._short = [short_questions(texts) for texts in self._written]
+        self._counts = Counter((q.kind, q.answers[0]) for questions in self._short for q in questions)
+        self._commonest = Counter[str]()
+        for (kind, _), count in self._counts.items():
+            self._commonest[kind] = max(count, self._commonest[kind])
+        self._per_object, self._seed = per_object, seed
+        self._turn = -1
+        self._presence: list[list[Question]] = []
+
+    def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
+        if shown.turn != self._turn:
+            drawn = random.Random(f"{self._seed} presence {shown.turn}")
+            self._turn, self._presence = shown.turn, balanced_presence(self._written, self._per_object, drawn)
+        pairs = list(zip(self._captions[shown.place], self._weights[shown.place], strict=True))
+        rng.shuffle(pairs)
+        captions, weights = zip(*pairs, strict=True)
+        rest = [Lesson(q.kind, q.text, q.answers) for q in self._presence[shown.place]]
+        for question in self._short[shown.place]:
+            weight = self._rarity(question) if question.kind in ("colour", "count") else 1.0
+            rest.append(Lesson(question.kind, question.text, question.answers, (weight,) * len(question.answers)))
+        rng.shuffle(rest)
+        return [Lesson("description", rng.choice(DESCRIBE), captions, weights), *rest]
+
+    def _rarity(self, question: Question) -> float:
+        """1 for the commonest answer of a kind, up to 3 for rarer ones: the root of how much rarer."""
+        ratio = self._commonest[question.kind] / self._counts[question.kind, question.answers[0]]
+        return float(min(3.0, ratio**0.5))
+
+
+class QuestionTeacher:
+    """Lessons from question-answer pairs with wrong answers, and the things that their questions take for granted.
+
+    "Where is the bookshelf?" says that there is one; the same is asked of pictures whose questions never name one.
+    """
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self._photos = photos
+        self._things = [[m[1].lower() for qa in p.qa if (m := _WHERE_IS.match(qa.question))] for p in photos]
+        self._all_things = [thing for things in self._things for thing in things]
+
+    def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
+        place = shown.place
+        lessons = [
+            Lesson(qa.kind, qa.question, (_spoken(qa.answers[0]),), wrong=tuple(map(_spoken, qa.distractors)))
+            for qa in self._photos[place].qa
+        ]
+        rng.shuffle(lessons)
+        text = " ".join(f"{qa.question} {qa.answers[0]}" for qa in self._photos[place].qa).lower()
+        for thing in self._things[place]:
+            lessons.append(Lesson("presence", presence_question(thing, rng), ("Yes.",)))
+            other = rng.choice(self._all_things)
+            if other.split()[-1] not in text:
+                lessons.append(Lesson("presence", presence_question(other, rng), ("No.",)))
+        return lessons
+
+
+class LabelTeacher:
+    """Lessons from names of things: what it is, among other names, and whether it is this or that."""
+
+    def __init__(self, photos: Sequence[Photo]) -> None:
+        self._photos = photos
+        self._labels = sorted({photo.label for photo in photos})
+        self._coarse = {photo.label: photo.coarse or photo.label for photo in photos}
+        self._kinds = sorted(set(self._coarse.values()))
+
+    def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
+        label = self._photos[shown.place].label
+        others = [name for name in rng.sample(self._labels, min(5, len(self._labels))) if name != label][:3]
+        said = tuple(f"{name}." for name in (label, *others))
+        lessons = [Lesson("label", rng.choice(_WHAT), said[:1], wrong=said[1:])]
+        kind = self._coarse[label]
+        other = rng.choice([name for name in self._kinds if name != kind])
+        for name, answer in ((kind, "Yes."), (other, "No.")):
+            question = rng.choice(("Is this {}?", "Is there {} here?", "Can you see {}?")).format(_a(name))
+            lessons.append(Lesson("presence", question, (answer,)))
+        lessons.append(Lesson("label", "What kind of thing is this?", (f"{_a(kind).capitalize()}.",)))
+        return lessons
+
+
+class AbstentionTeacher:
+    """Whatever is asked about a view on which nothing can be seen; `reasons` says why, view by view."""
+
+    def __init__(self, ask: Teacher, reasons: Sequence[str]) -> None:
+        self._ask = ask
+        self._reasons = reasons
+
+    def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
+        answer = f"I can't tell, {self._reasons[shown.view]}."
+        lessons = self._ask(shown, rng)
+        return [Lesson("abstention", one.question, (answer,)) for one in rng.sample(lessons, min(4, len(lessons)))]
+
+
+def _consensus_weights(scores: Sequence[float]) -> tuple[float, ...]:
+    """Weights with mean 1 from the agreement of each caption with the others."""
+    floor = _CONSENSUS_FLOOR * sum(scores) / len(scores) + 1e-6
+    floored = [score + floor for score in scores]
+    return tuple(len(floored) * score / sum(floored) for score in floored)
+
+
+def _spoken(answer: str) -> str:
+    answer = " ".join(answer.split()).strip(" .")
+    return f"{answer[:1].upper()}{answer[1:]}."
+
+
+def _a(name: str) -> str:
+    return with_article(name.lower() if name.istitle() else name)
