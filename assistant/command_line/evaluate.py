@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.compare:
-        return _compare(*args.compare, as_json=args.json)
+        first, second = args.compare
+        return _compare(first, second, args.json)
     from lorgnette.llm.engine import ScoringEngine
     from lorgnette.llm.evaluation.answers import AnswerFile
     from lorgnette.llm.evaluation.plan import plan_tasks, plan_visits
