@@ -90,7 +90,7 @@ def dusk(height: int, width: int, rng: np.random.Generator) -> Light:
 
 
 def street(height: int, width: int, rng: np.random.Generator) -> Light:
-    """House fronts with windows under a sky, out of focus behind whatever is near."""
+    """House fronts with windows under a sky, a little out of focus."""
     picture = _shaded(slope(height, width, rng, 0.25), np.array([0.45, 0.6, 0.85]) * rng.uniform(0.5, 1.1))
     left, ground = 0, int(height * rng.uniform(0.75, 0.95))
     while left < width:
@@ -104,7 +104,7 @@ def street(height: int, width: int, rng: np.random.Generator) -> Light:
                 cv2.rectangle(picture, (x, y), (x + pane, y + 2 * pane), glass, -1)
         left = right
     cv2.rectangle(picture, (0, ground), (width, height), [rng.uniform(0.05, 0.2)] * 3, -1)
-    return defocus(picture, rng.uniform(3, 12))
+    return defocus(picture, rng.uniform(1, 6))
 
 
 BACKGROUNDS: dict[str, Callable[[int, int, np.random.Generator], Light]] = {

@@ -132,12 +132,11 @@ def _fitted_sizes(lines: Sequence[str], style: Style, font: object) -> tuple[lis
         return [], []
     relative = [1.0] + [style.smaller] * (len(lines) - 1)
     tall = 0.62 * HEIGHT / (1.35 * sum(relative))
-    for size in range(int(min(_LARGEST, tall)), 0, -1):
-        sizes = [max(_SMALLEST, round(size * part)) * _FINE for part in relative]
-        widths = [_width(line, font, each, style.face.weight) for line, each in zip(lines, sizes, strict=True)]
-        if max(widths) <= style.fill * WIDTH * _FINE or size <= _SMALLEST:
-            return sizes, widths
-    raise ValueError(f"no type is small enough for {lines}")
+    # Widths grow with size, but for rounding; measuring is slow.
+    hundred = [_width(line, font, 100, style.face.weight) for line in lines]
+    wide = min(100 * style.fill * WIDTH / max(1, width * part) for width, part in zip(hundred, relative, strict=True))
+    sizes = [max(_SMALLEST, round(min(_LARGEST, tall, wide) * part)) * _FINE for part in relative]
+    return sizes, [_width(line, font, size, style.face.weight) for line, size in zip(lines, sizes, strict=True)]
 
 
 def _width(line: str, font: object, size: int, weight: int) -> int:

@@ -18,6 +18,8 @@ from data_sets.sign_texts import texts
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 WORDLESS = ("cat", "coffee", "photographer")
 """Those of the example photographs without writing in them."""
+DETAILED = ("bricks", "planks", "tiles", "hedge", "street")
+"""Backgrounds that are worth a look by themselves: the others are blank or far out of focus."""
 
 
 def signs(count: int, seed: int, faces: Sequence[Face]) -> Iterator[Example]:
@@ -31,8 +33,7 @@ def signs(count: int, seed: int, faces: Sequence[Face]) -> Iterator[Example]:
 
 
 def textless(count: int, seed: int, faces: Sequence[Face]) -> Iterator[Example]:
-    """Walls and the like, every third with an empty plate on it, every sixth a crop of a photograph."""
-    places = list(BACKGROUNDS)
+    """Walls, hedges and houses, every third with an empty plate on it, every sixth a crop of a photograph."""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         if number % 6 == 5:
@@ -40,7 +41,7 @@ def textless(count: int, seed: int, faces: Sequence[Face]) -> Iterator[Example]:
         elif number % 3 == 1:
             pixels = photograph((), Style.draw(faces, rng), backdrop(rng), rng)
         else:
-            light = BACKGROUNDS[places[number % len(places)]](HEIGHT, WIDTH, rng)
+            light = BACKGROUNDS[DETAILED[number % len(DETAILED)]](HEIGHT, WIDTH, rng)
             pixels = develop(light * slope(HEIGHT, WIDTH, rng, rng.uniform(0, 0.5))[..., None], rng)
         yield pixels, {"text": []}
 
