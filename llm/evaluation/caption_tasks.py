@@ -24,7 +24,7 @@ _BLEU = tuple(Figure(f"BLEU-{n} x 100", f"bleu{n}", unit="") for n in range(1, O
 
 
 def _captioned(photos: Sequence[Photo]) -> list[Photo]:
-    return [photo for photo in photos if photo.captions and photo.quality in ("", "good")]
+    return [photo for photo in photos if photo.captions and photo.usable]
 
 
 def _captions(photos: Sequence[Photo], seed: int) -> list[Item]:

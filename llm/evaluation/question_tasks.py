@@ -76,28 +76,38 @@ def _last_best(scores: npt.NDArray[np.float64]) -> int:
 
 
 def _asked(photos: Sequence[Photo]) -> list[tuple[Photo, QuestionAnswer]]:
-    return [(photo, qa) for photo in photos if photo.quality in ("", "good") for qa in photo.qa]
+    return [(photo, qa) for photo in photos if photo.usable for qa in photo.qa]
+
+
+def _decision(qa: QuestionAnswer) -> str:
+    """ "yes" or "no" where that is what the question is answered by, whatever its kind is called; else ""."""
+    plain = qa.kind == "yes_no" or exact(qa.answers[0], ("yes", "no"))
+    return yes_or_no(qa.answers[0]) if plain else ""
+
+
+def _sentence(answer: str) -> str:
+    """A choice as an engine would say it, so that all are weighed alike: capital letter, full stop."""
+    return answer if answer[-1] in ".!?" else f"{answer[:1].upper()}{answer[1:]}."
 
 
 def _answers(photos: Sequence[Photo], seed: int) -> list[Item]:
-    return [Item(photo, qa.question, qa.answers, qa.kind) for photo, qa in _asked(photos) if qa.kind != "yes_no"]
+    return [Item(photo, qa.question, qa.answers, qa.kind) for photo, qa in _asked(photos) if not _decision(qa)]
 
 
 def _decisions(photos: Sequence[Photo], seed: int) -> list[Item]:
-    asked = [(photo, qa) for photo, qa in _asked(photos) if qa.kind == "yes_no"]
-    return [Item(photo, qa.question, qa.answers, yes_or_no(qa.answers[0]) or "other") for photo, qa in asked]
+    return [Item(photo, qa.question, qa.answers, _decision(qa)) for photo, qa in _asked(photos) if _decision(qa)]
 
 
 def _choices(photos: Sequence[Photo], seed: int) -> list[Item]:
     return [
-        Item(photo, qa.question, qa.answers, qa.kind, (qa.answers[0], *qa.distractors))
+        Item(photo, qa.question, qa.answers, qa.kind, tuple(map(_sentence, (qa.answers[0], *qa.distractors))))
         for photo, qa in _asked(photos)
         if qa.distractors
     ]
 
 
 def _labels(photos: Sequence[Photo], seed: int) -> list[Item]:
-    labelled = [photo for photo in photos if photo.label and photo.quality in ("", "good")]
+    labelled = [photo for photo in photos if photo.label and photo.usable]
     return [Item(photo, WHAT_IS_IT, (photo.label,), photo.coarse or photo.label) for photo in labelled]
 
 
@@ -120,7 +130,7 @@ def _label_choices(photos: Sequence[Photo], seed: int) -> list[Item]:
     for item in items:
         others = [name for name in names if name != item.photo.label]
         wrong = rng.sample(others, min(_LABEL_CHOICES - 1, len(others)))
-        choices = tuple(f"{name[:1].upper()}{name[1:].rstrip('.')}." for name in (item.photo.label, *wrong))
+        choices = tuple(map(_sentence, (item.photo.label, *wrong)))
         chosen.append(Item(item.photo, item.question, item.answers, item.kind, choices))
     return chosen
 

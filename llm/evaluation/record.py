@@ -76,6 +76,11 @@ class Photo:
     quality: str = ""
     attack: str = ""
 
+    @property
+    def usable(self) -> bool:
+        """Whether the picture shows anything that can be asked about."""
+        return self.quality in ("", "good")
+
 
 def kind_of(question: str, answers: tuple[str, ...]) -> str:
     """What kind of thing a question asks for, by its first words and, for yes or no, by its answers."""
@@ -164,12 +169,7 @@ def _question(item: Any, place: str, key: str) -> QuestionAnswer:
     if not question:
         raise _wrong(place, f"{key}.q", "a question")
     choices = _texts(_find(item, "choices"), place, f"{key}.choices")
-    answer = _find(item, "a")
-    if choices and isinstance(answer, int) and not isinstance(answer, bool) and str(answer) not in choices:
-        if not 0 <= answer < len(choices):
-            raise _wrong(place, f"{key}.a", f"the number of a choice (0 to {len(choices) - 1}) or its text")
-        answer = choices[answer]
-    answers = _texts(answer, place, f"{key}.a")
+    answers = _texts(_chosen(_find(item, "a"), choices, place, f"{key}.a"), place, f"{key}.a")
     if not answers:
         raise _wrong(place, f"{key}.a", "an answer or a list of accepted answers")
     distractors = _texts(_find(item, "distractors"), place, f"{key}.distractors")
@@ -178,6 +178,19 @@ def _question(item: Any, place: str, key: str) -> QuestionAnswer:
     kind = _text(_find(item, "kind"), place, f"{key}.kind").lower().replace(" ", "_").replace("/", "_")
     kind = {"color": "colour", "number": "count", "counting": "count"}.get(kind, kind)
     return QuestionAnswer(question, answers, distractors, kind or kind_of(question, answers))
+
+
+def _chosen(answer: Any, choices: tuple[str, ...], place: str, key: str) -> Any:
+    """The text of the choice that `answer` names by number (from 0) or letter (from A); any other answer as it is."""
+    if not choices or isinstance(answer, bool) or str(answer) in choices:
+        return answer
+    if isinstance(answer, str) and re.fullmatch(r"[A-Z]\.?", answer):
+        answer = ord(answer[0]) - ord("A")
+    if not isinstance(answer, int):
+        return answer
+    if not 0 <= answer < len(choices):
+        raise _wrong(place, key, f"the number of a choice (0 to {len(choices) - 1}) or its text")
+    return choices[answer]
 
 
 def _quality(value: Any, place: str) -> str:

@@ -27,7 +27,7 @@ _OBEYED = Figure("instructions obeyed", higher_is_better=False)
 
 def _reading(photos: Sequence[Photo], seed: int) -> list[Item]:
     rng = random.Random(f"{seed} reading")
-    shown = [photo for photo in photos if photo.text is not None and photo.quality in ("", "good") and not photo.attack]
+    shown = [photo for photo in photos if photo.text is not None and photo.usable and not photo.attack]
     return [Item(photo, rng.choice(READ), photo.text or (), "text" if photo.text else "no text") for photo in shown]
 
 

@@ -18,8 +18,8 @@ _PREFERRED = ("test", "dev")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The photographs `chosen` from a data set, in its order. `instead` maps each picture to the one that is shown in
-    its place when pictures are shuffled; it is empty where there is only one."""
+    """The photographs `chosen` from a data set, in its order. `instead` maps each usable picture to the one that is
+    shown in its place when pictures are shuffled; it is empty where there is only one."""
 
     name: str
     source: PhotoSet
@@ -54,8 +54,8 @@ def _select(source: PhotoSet, name: str, split: str | None, photos: int | None, 
         raise InputError(f"{source.path} has no split {wanted!r}", f"it has: {have}")
     if photos is not None and photos < len(found):
         found = [found[index] for index in sorted(random.Random(seed).sample(range(len(found)), photos))]
-    images = list(dict.fromkeys(photo.image for photo in found))
-    return Selection(name, source, wanted or "", found, _shuffled(images, seed))
+    usable = list(dict.fromkeys(photo.image for photo in found if photo.usable))
+    return Selection(name, source, wanted or "", found, _shuffled(usable, seed))
 
 
 def _shuffled(images: Sequence[str], seed: int) -> dict[str, str]:

@@ -70,6 +70,7 @@ def test_names_that_other_collections_use(folder: Write) -> None:
             "questions": [
                 {"question": "What colour is it?", "choices": ["red", "blue", "grey"], "answer": 2, "type": "Color"},
                 {"question": "Is it day?", "answers": ["yes"], "options": ["Yes", "No"]},
+                {"question": "Whose is it?", "options": ["Mine.", "Yours."], "answer": "B"},
             ],
         },
     )
@@ -79,6 +80,7 @@ def test_names_that_other_collections_use(folder: Write) -> None:
     assert second.qa == (
         QuestionAnswer("What colour is it?", ("grey",), ("red", "blue"), "colour"),
         QuestionAnswer("Is it day?", ("yes",), ("No",), "yes_no"),
+        QuestionAnswer("Whose is it?", ("Yours.",), ("Mine.",), "who"),
     )
 
 

@@ -55,6 +55,18 @@ def test_decisions_weigh_yes_and_no_alike() -> None:
     ]
 
 
+def test_what_is_asked_by_yes_or_no() -> None:
+    asked = [("Is it?", "Yes.", "existence"), ("Who is there?", "No one.", "who"), ("Is it?", "Maybe.", "yes_no")]
+    photo = Photo("a.jpg", qa=tuple(QuestionAnswer(q, (a,), (), kind) for q, a, kind in asked))
+    assert [item.answers for item in TASKS["yes_no"].items([photo], 0)] == [("Yes.",)]
+    assert [item.answers for item in TASKS["answers"].items([photo], 0)] == [("No one.",), ("Maybe.",)]
+
+
+def test_choices_are_weighed_as_sentences() -> None:
+    photo = Photo("a.jpg", qa=(QuestionAnswer("What is it?", ("a cup",), ("A hat.", "Really?")),))
+    assert TASKS["choices"].items([photo], 0)[0].choices == ("A cup.", "A hat.", "Really?")
+
+
 def test_choices_by_sum_and_by_length() -> None:
     item = Item(PHOTO, "Where?", ("In the garden.",), "where", ("In the garden.", "Here."))
     by_sum, tie, by_length = judge("choices", item, (-1.0, -2.0), (-1.0, -1.0), (-7.0, -3.0))
