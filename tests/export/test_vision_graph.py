@@ -65,7 +65,7 @@ def test_connector_equals_the_one_that_is_trained(tiny: Assembly, tiny_folder: P
     from lorgnette.export.train.connector import Connector
 
     torch.manual_seed(0)
-    module = Connector(576)
+    module = Connector(576, 1280)
     con = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
     con["pos"] = 0.1 * np.random.default_rng(1).standard_normal((25, 576), dtype=np.float32)
     module.pos.data = torch.from_numpy(con["pos"])
