@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
 
 from lorgnette.export.llama import LINEARS, FloatArray, LlamaWeights, WeightsFormatError
 
 _CONNECTOR = (*(f"{layer}.{part}" for layer in ("red", "ln", "f1", "f2") for part in ("weight", "bias")), "g", "pos")
 _HINT = "give a file made by the training"
+_CONFIDENCE = "confidence"  # in the file's metadata, as JSON
 _SCALE = 2.0  # alpha / rank of the training recipe: 32 / 16
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """`connector` maps the names of the recipe (`red.weight`, ..., `g`, `pos`) to float32 arrays; `updates` maps
-    `model.layers.N.<linear>` to the pair A [rank, inputs], B [outputs, rank]."""
+    `model.layers.N.<linear>` to the pair A [rank, inputs], B [outputs, rank]; `confidence` is the calibration for
+    the bundle's manifest (empty where nobody measured it)."""
 
     connector: Mapping[str, FloatArray]
     updates: Mapping[str, tuple[FloatArray, FloatArray]]
+    confidence: Mapping[str, float]
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -32,7 +37,8 @@ def read_adapter(path: Path) -> Adapter:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: dict[str, npt.NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+            confidence = json.loads((file.metadata() or {}).get(_CONFIDENCE, "{}"))
+    except (OSError, ValueError, SafetensorError) as error:
         raise WeightsFormatError(f"cannot read the adapter {path}: {error}", _HINT) from error
     as_float = {name: np.asarray(array, dtype=np.float32) for name, array in tensors.items()}
     missing = [name for name in _CONNECTOR if f"con.{name}" not in as_float]
@@ -46,7 +52,26 @@ def read_adapter(path: Path) -> Adapter:
             if up is None:
                 raise WeightsFormatError(f"the adapter {path} lacks lora.{linear}.B", _HINT)
             updates[linear] = (down, up)
-    return Adapter({name: as_float[f"con.{name}"] for name in _CONNECTOR}, updates)
+    return Adapter({name: as_float[f"con.{name}"] for name in _CONNECTOR}, updates, confidence)
+
+
+def calibrate(path: Path, report: Path) -> dict[str, float]:
+    """Keep in the adapter at `path` the calibration that an evaluation measured (its report.json); returns it.
+
+    Raises `WeightsFormatError` if either file is not what it should be.
+    """
+    try:
+        fitted = json.loads(report.read_text(encoding="utf-8"))["confidence"]
+        kept = {name: float(fitted[name]) for name in ("slope", "intercept")}
+        tensors = load_file(path)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise WeightsFormatError(
+            f"cannot take the calibration of {report} into {path}: {error}", "evaluate on more photographs first"
+        ) from error
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {_CONFIDENCE: json.dumps(kept)})
+    partial.replace(path)
+    return kept
 
 
 def merge(weights: LlamaWeights, adapter: Adapter) -> LlamaWeights:

@@ -16,6 +16,12 @@ from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
 from lorgnette.export.sources import BUILDER, PRECISIONS, Fingerprint, Sources, fingerprint, is_current
 from lorgnette.llm.bundle import ModelBundle, Part, Preprocessing
 
+# The words around picture and question, as the model was trained with them; PromptTemplate says what each is.
+BEFORE_IMAGE, AFTER_IMAGE = "<|im_start|>user\n", "\n"
+TEXT_HEADING, TEXT_LINE, NO_TEXT = "Text in the picture:\n", '"{text}" {place}\n', "No text in the picture.\n"
+END_OF_QUESTION = "<|im_end|>\n<|im_start|>assistant\n"
+END_OF_ANSWER = "<|im_end|>"
+
 _SIDE = 320
 PREPROCESSING = Preprocessing(
     width=_SIDE,
@@ -73,12 +79,12 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
         encoder=read_legacy_checkpoint(sources.encoder),
         connector=adapter.connector,
         preprocessing=PREPROCESSING,
-        before_image="<|im_start|>user\n",
-        after_image="\n",
-        text_heading="Text in the picture:\n",
-        text_line='"{text}" {place}\n',
-        no_text="No text in the picture.\n",
-        end_of_question="<|im_end|>\n<|im_start|>assistant\n",
+        before_image=BEFORE_IMAGE,
+        after_image=AFTER_IMAGE,
+        text_heading=TEXT_HEADING,
+        text_line=TEXT_LINE,
+        no_text=NO_TEXT,
+        end_of_question=END_OF_QUESTION,
         # A token that no prompt contains, since the runtime tokenises questions without special tokens.
         placeholder="<empty_output>",
         stop_ids=(checkpoint.stop_id,),
@@ -92,5 +98,5 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
                 made_of.adapter,
             ),
         ),
-        confidence={},
+        confidence=adapter.confidence,
     )

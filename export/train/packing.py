@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from lorgnette.export.embedded import AFTER_IMAGE, BEFORE_IMAGE, END_OF_ANSWER, END_OF_QUESTION
 from lorgnette.export.train.lessons import Lesson
 
-USER = "<|im_start|>user\n"
-AFTER_IMAGE = "\n"
-ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
-STOP = "<|im_end|>"
 # A yes, a colour or a number is one token among the many of the captions; it counts for more.
 _KIND_WEIGHTS = {"presence": 2.0, "colour": 2.0, "count": 2.0, "label": 1.5}
 
@@ -52,11 +49,11 @@ class Packer:
         self._plain = Tokenizer.from_str(tokenizer.to_str())
         self._plain.encode_special_tokens = True  # in what people say and what signs say, nothing is special
         self.length = length
-        user = self._template(USER)
+        user = self._template(BEFORE_IMAGE)
         self.image_start = len(user)
         self.prefix = [*user, *([0] * image_tokens)]
-        self._after_image, self._assistant = self._template(AFTER_IMAGE), self._template(ASSISTANT)
-        self._stop = self._template(STOP)
+        self._after_image, self._assistant = self._template(AFTER_IMAGE), self._template(END_OF_QUESTION)
+        self._stop = self._template(END_OF_ANSWER)
 
     def _template(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

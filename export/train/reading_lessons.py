@@ -13,20 +13,9 @@ from collections.abc import Callable, Sequence
 
 from tokenizers import Tokenizer
 
+from lorgnette.export.embedded import NO_TEXT, TEXT_HEADING, TEXT_LINE
 from lorgnette.export.train.lessons import Lesson, Showing, Teacher
-
-PLACES = (
-    "at the top left",
-    "at the top",
-    "at the top right",
-    "on the left",
-    "in the middle",
-    "on the right",
-    "at the bottom left",
-    "at the bottom",
-    "at the bottom right",
-)
-HEADING, LINE, NOTHING = "Text in the picture:\n", '"{text}" {place}\n', "No text in the picture.\n"
+from lorgnette.vision.scene_text import PLACES
 
 _READ_ALL = (
     "What does it say?",
@@ -178,8 +167,8 @@ class ReadingTeacher:
 def scene_text(lines: Sequence[tuple[str, str]]) -> str:
     """The block that stands before the question: `lines` are text and place, in reading order."""
     if not lines:
-        return NOTHING
-    return HEADING + "".join(LINE.format(text=text, place=place) for text, place in lines)
+        return NO_TEXT
+    return TEXT_HEADING + "".join(TEXT_LINE.format(text=text, place=place) for text, place in lines)
 
 
 def quoted(lines: Sequence[str]) -> str:
@@ -194,6 +183,6 @@ def says(lines: Sequence[str]) -> str:
 def _places(count: int, rng: random.Random) -> list[str]:
     """Places in reading order, as lines of one sign have them: mostly down the middle, else anywhere."""
     if rng.random() < 0.6:
-        column = rng.choice((PLACES[0::3], PLACES[1::3], PLACES[1::3], PLACES[2::3]))
-        return [column[i] for i in sorted(rng.choice((0, 1, 1, 2)) for _ in range(count))]
-    return [PLACES[i] for i in sorted(rng.randrange(9) for _ in range(count))]
+        column = rng.choice((0, 1, 1, 2))
+        return [PLACES[row][column] for row in sorted(rng.choice((0, 1, 1, 2)) for _ in range(count))]
+    return [PLACES[i // 3][i % 3] for i in sorted(rng.randrange(9) for _ in range(count))]

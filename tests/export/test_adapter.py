@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lorgnette.export.adapter import merge, read_adapter
+from lorgnette.export.adapter import calibrate, merge, read_adapter
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.llama import WeightsFormatError
 
@@ -65,3 +66,24 @@ def test_damaged_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "adapter.safetensors").write_bytes(content)
     with pytest.raises(WeightsFormatError, match="cannot read the adapter"):
         read_adapter(tmp_path / "adapter.safetensors")
+
+
+def test_calibration_is_kept_with_the_weights(tiny: Assembly, tmp_path: Path) -> None:
+    path, report = tmp_path / "adapter.safetensors", tmp_path / "report.json"
+    save_file(tensors(tiny), path)
+    before = read_adapter(path)
+    assert before.confidence == {}
+    report.write_text(json.dumps({"confidence": {"slope": 1.5, "intercept": 0.25, "ece": 0.02}}))
+    calibrate(path, report)
+    after = read_adapter(path)
+    assert after.confidence == {"slope": 1.5, "intercept": 0.25}
+    np.testing.assert_array_equal(after.connector["f1.weight"], before.connector["f1.weight"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"confidence": null}', '{"confidence": {"slope": 1}}'])
+def test_a_report_without_calibration(tiny: Assembly, tmp_path: Path, content: str) -> None:
+    path, report = tmp_path / "adapter.safetensors", tmp_path / "report.json"
+    save_file(tensors(tiny), path)
+    report.write_text(content)
+    with pytest.raises(WeightsFormatError, match="cannot take the calibration"):
+        calibrate(path, report)
