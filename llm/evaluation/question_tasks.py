@@ -23,11 +23,12 @@ _EXACT = Figure("exact")
 # Right +1, missing 0, wrong -1, as in CRAG (X. Yang and others, 2024) and CRAG-MM: silence is better than invention.
 _TRUTH = Figure("truthfulness x 100", unit="")
 _BALANCED = Figure("balanced accuracy", "balanced")
+_DECIDED = Figure("decided right")
 _CHOICE = Figure("chosen")
 _CHOICE_BY_LENGTH = Figure("chosen, per byte")
 _COARSE = Figure("coarse name contained")
 OPEN = (_CONTAINED, _EXACT, _TRUTH)
-BALANCED = (_BALANCED, _TRUTH)
+BALANCED = (_BALANCED, _DECIDED, _TRUTH)
 
 
 def outcome_of(right: bool, answer: str) -> Outcome:
@@ -56,7 +57,8 @@ def judge_decision(item: Item, answer: Answer) -> Judgement:
     outcome = Outcome.RIGHT if said == wanted else Outcome.WRONG if said else outcome_of(False, answer.text)
     right = float(outcome is Outcome.RIGHT)
     balanced = (right, 1.0, 0.0, 0.0) if wanted == "yes" else (0.0, 0.0, right, 1.0)
-    return Judgement(outcome, {_BALANCED.name: balanced, _TRUTH.name: truth(outcome)})
+    stats = {_BALANCED.name: balanced, _DECIDED.name: (right, 1.0), _TRUTH.name: truth(outcome)}
+    return Judgement(outcome, stats)
 
 
 def judge_choice(item: Item, answer: Answer) -> Judgement:
