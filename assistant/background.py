@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from lorgnette.device.errors import DeviceError, LorgnetteError
 from lorgnette.device.sound import AudioChunk
@@ -18,6 +20,7 @@ Value = TypeVar("Value")
 
 _ROOM = 4
 _POLL_S = 0.1
+_FAREWELL_S = 10.0
 
 
 class Pending(Generic[Value]):
@@ -46,6 +49,25 @@ class Pending(Generic[Value]):
             self._error = error
         finally:
             self._done.set()
+
+
+class Errand(Pending[Value]):
+    """A value that perhaps nobody will come for. The end of the program waits for it, a while: a thread that is inside
+    the runtime's native code when the interpreter goes away aborts the process."""
+
+    _running: ClassVar[weakref.WeakSet[Errand[Any]]] = weakref.WeakSet()
+
+    def __init__(self, compute: Callable[[], Value], name: str) -> None:
+        super().__init__(compute, name)
+        # Registered anew each time, to run before whatever the runtime has registered by now.
+        atexit.unregister(Errand._finish)
+        atexit.register(Errand._finish)
+        Errand._running.add(self)
+
+    @staticmethod
+    def _finish() -> None:
+        for errand in list(Errand._running):
+            errand._done.wait(_FAREWELL_S)
 
 
 class Playback:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorgnette.assistant.background import Pending
+from lorgnette.assistant.background import Errand, Pending
 from lorgnette.assistant.config import Config
 from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceLog
@@ -109,9 +109,9 @@ class Wiring:
         engine = plain or ENGINES.get(config.engine.bundle, _onnx_engine)(self)
         kind = AttentiveScoringEngine if isinstance(engine, ScoringEngine) else AttentiveEngine
         # The reader loads meanwhile; where it fails to, only questions that need it fail.
-        reader = Pending(self.reader, "reader").get if self._reads() else None
+        reader = Errand(self.reader, "reader").get if self._reads() else None
         habits = ReadingHabits(config.reading.ahead, config.reading.always)
-        return kind(engine, assess if config.engine.advice else None, reader, Pending, habits)
+        return kind(engine, assess if config.engine.advice else None, reader, Errand, habits)
 
     def reader(self) -> TextReader:
         """What reads text in pictures. Raises WeightsError or SessionError."""

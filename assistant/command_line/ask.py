@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    wiring = Wiring(args.config, BuildProgress())
+    # A written question is there when the picture is: there is nothing to read ahead of.
+    reading = dataclasses.replace(args.config.reading, ahead=args.config.reading.ahead and args.text is None)
+    wiring = Wiring(dataclasses.replace(args.config, reading=reading), BuildProgress())
     speak = args.speak or args.out is not None
     if args.image == "-" and args.audio == "-":
         raise InputError("picture and question cannot both come from standard input", "give one of them as a file")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -10,8 +12,8 @@ from typing import Self
 import numpy as np
 import pytest
 
-from lorgnette.assistant.background import Pending, Playback
-from lorgnette.device.errors import DeviceError
+from lorgnette.assistant.background import Errand, Pending, Playback
+from lorgnette.device.errors import DeviceError, InputError
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.speaker import WavSpeaker
@@ -103,3 +105,25 @@ def test_a_speaker_that_goes_away_is_reported(chunks: int) -> None:
         for _ in range(chunks):
             playback.play(CHUNK)
     assert speaker.left_with is DeviceError
+
+
+def test_the_end_of_the_program_waits_for_an_errand_and_for_nothing_else() -> None:
+    program = """
+import sys, time
+from lorgnette.assistant.background import Errand, Pending
+def work():
+    time.sleep(0.3)
+    print("done", flush=True)
+{kind}(work, "work")
+"""
+    for kind, expected in (("Errand", "done\n"), ("Pending", "")):
+        command = [sys.executable, "-c", program.format(kind=kind)]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == expected
+
+
+def test_an_errand_that_fails_fails_whoever_comes_for_it() -> None:
+    def fail() -> None:
+        raise InputError("no")
+
+    with pytest.raises(InputError):
+        Errand(fail, "fail").get()
