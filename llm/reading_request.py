@@ -19,7 +19,8 @@ _READING = _any_of(
     "what (?:brand|street|company|shop|store|make|flavou?r|station|airline)",
     "which (?:brand|street|bus|platform|gate|room|aisle|floor|track|exit|station|airline)",
     "how much (?:is|are|does|do|for)|prices?|costs?",
-    r"best before|use by|sell by|expir\w+|opening hours|(?:when|what time) (?:is|are|does|do) (?!you ).*(?:open|closed?)",
+    r"best before|use by|sell by|expir\w+",
+    "opening hours|(?:when|what time) (?:is|are|does|do) (?!you ).*(?:open|closed?)",
     "ingredients?|instructions?|dosage|dose",
 )
 # Things that carry writing: reading is called for unless only they themselves are asked about.
