@@ -71,8 +71,9 @@ def self_test(wiring: Wiring) -> Iterator[Finding]:
     yield _attempt("say", say)
     if sound and wiring.config.speech.voice not in VOICES:
         yield _attempt("hear", lambda: _compared(question, wiring.transcriber().transcribe(sound[0]).text))
-    rows = np.linspace(0, 255, 240, dtype=np.uint8)[:, None, None]
-    picture = Frame(np.broadcast_to(rows, (240, 320, 3)).copy())
+    # Coloured tiles: a picture on which there is something to see, or it would get advice and the model no question.
+    tiles = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    picture = Frame(tiles.repeat(20, axis=0).repeat(20, axis=1))
     yield _attempt(
         "answer", lambda: "".join(t.text for t in wiring.engine().stream(Prompt(question, picture), CancelScope()))
     )
