@@ -16,7 +16,7 @@ from lorgnette.llm.evaluation.task import Condition, Outcome
 _EXAMPLES = 12
 _KINDS = 25
 _SIDE = 240  # of the reliability plot, in its own units
-_MARGIN = 34
+_MARGIN = 42
 
 
 def make_page(report: Record, scores: Sequence[TaskScore]) -> str:
@@ -88,8 +88,8 @@ def _facts(record: Record) -> str:
     facts = f"{record['questions']} questions"
     if record["skipped"]:
         facts += f"; skipped: {record['skipped']}"
-    if record["constant_answer"] is not None:
-        facts += f"; always giving the same answer would get {record['constant_answer']:.0f} %"
+    if record["guess"] is not None:
+        facts += f"; guessing without looking would get about {record['guess']:.0f} %"
     return escape(facts)
 
 

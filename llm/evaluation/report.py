@@ -86,7 +86,7 @@ def _task(task: TaskScore) -> Record:
         "title": run.task.title,
         "questions": len(run.items),
         "skipped": run.skipped,
-        "constant_answer": None if task.guess is None else round(task.guess, 2),
+        "guess": None if task.guess is None else round(task.guess, 2),
         "figures": [_figure(figure, task) for figure in run.task.figures if figure.name in task.figures],
         "kinds": [_kind(kind) for kind in task.kinds],
     }

@@ -53,7 +53,8 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Task:
     """`items` makes the questions from photographs and a seed, `judge` all answers at once (some scores need all).
-    The first figure is the task's main one; `guess` is what the main one gives to whoever always says the same."""
+    The first figure is the task's main one; `guess` is what that gives to whoever always says the same, or chooses at
+    random."""
 
     name: str
     title: str
