@@ -101,31 +101,13 @@ class LlamaCppRunner:
 class TransformersRunner:
     def __init__(self, gguf: Path, threads: int) -> None:
         import torch
-        from transformers import LlamaConfig, LlamaForCausalLM
 
         from lorgnette.export.gguf_checkpoint import read_gguf
+        from lorgnette.export.train.torch_engine import torch_llama
 
         torch.set_num_threads(threads)
         self._torch = torch
-        weights = read_gguf(gguf).weights
-        config = weights.config
-        self._model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=config.vocabulary,
-                hidden_size=config.hidden,
-                intermediate_size=config.intermediate,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                num_key_value_heads=config.kv_heads,
-                max_position_embeddings=config.context,
-                rms_norm_eps=config.norm_epsilon,
-                rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-                tie_word_embeddings=True,
-            )
-        ).eval()
-        state = {name: torch.from_numpy(np.array(array)) for name, array in weights.tensors.items()}
-        self._model.load_state_dict(state, strict=False)
-        self._model.tie_weights()
+        self._model = torch_llama(read_gguf(gguf).weights)
 
     def prefill(self, ids: list[int]) -> float:
         started = time.perf_counter()

@@ -14,7 +14,6 @@ import pytest
 
 from lorgnette.device.session import OnnxSession
 from lorgnette.export.assembly import Assembly
-from lorgnette.export.llama import LlamaWeights
 
 MODELS = Path(__file__).parents[1] / "models"
 Cache = dict[str, npt.NDArray[Any]]
@@ -101,35 +100,6 @@ def open_decoder() -> Any:
 def torch_llama() -> Any:
     """A function from `LlamaWeights` to transformers' model with the same weights."""
     pytest.importorskip("transformers")
-    return _torch_llama
+    from lorgnette.export.train.torch_engine import torch_llama as build
 
-
-def _torch_llama(weights: LlamaWeights) -> Any:
-    """Transformers' Llama with the same weights."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = weights.config
-    reference = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.hidden,
-            intermediate_size=config.intermediate,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            head_dim=config.head_dim,
-            max_position_embeddings=config.context,
-            rms_norm_eps=config.norm_epsilon,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-            tie_word_embeddings=True,
-            eos_token_id=None,
-            bos_token_id=None,
-            pad_token_id=None,
-        )
-    )
-    state = {name: torch.from_numpy(np.array(array)) for name, array in weights.tensors.items()}
-    missing, unexpected = reference.load_state_dict(state, strict=False)
-    assert missing in ([], ["lm_head.weight"]) and unexpected == []
-    reference.tie_weights()
-    return reference.eval()
+    return build
