@@ -35,7 +35,8 @@ _SMALLEST_CROP = 0.75  # of a side
 
 def to_bytes(cells: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
     """Encoder output in 8 bits, a quarter of the disk and memory; steps of 0.047, where channels spread by about 1."""
-    return np.clip(np.rint(cells * (127 / _LARGEST)), -127, 127).astype(np.int8)
+    steps: npt.NDArray[np.float32] = np.clip(np.rint(cells * (127 / _LARGEST)), -127, 127)
+    return steps.astype(np.int8)
 
 
 def from_bytes(kept: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
@@ -75,7 +76,8 @@ def blurred(pixels: Pixels, rng: random.Random) -> Pixels:
 def blank(pixels: Pixels, rng: random.Random) -> Pixels:
     """A surface in the picture's mean colour, a little brighter at one end."""
     slope = np.linspace(-1, 1, pixels.shape[1])[None, :, None] * rng.uniform(0, 30)
-    return np.clip(pixels.mean((0, 1)) + slope + np.zeros(pixels.shape), 0, 255).astype(np.uint8)
+    surface: npt.NDArray[np.float64] = pixels.mean((0, 1)) + slope + np.zeros(pixels.shape)
+    return surface.clip(0, 255).astype(np.uint8)
 
 
 GOOD_VIEWS: tuple[View, ...] = (as_it_is, mirrored, cropped, cropped)

@@ -32,6 +32,7 @@ class Recipe:
     self_critical_rate: float = 0.2  # of the rates above
     choice_weight: float = 0.06
     samples: int = 5
+    reward_scale: float = 2.0  # a CIDEr-D of 0.5 more than its fellows weighs a caption like one that people wrote
     presence_per_object: int = 1200
     seed: int = 1
     precision: str = ""

@@ -170,7 +170,8 @@ class Trainer:
         out = list(lessons)
         for i, captions in zip(rows, said, strict=True):
             photo = slots[i].course.photos[slots[i].shown.place]
-            advantages = tuple(self._critic.advantages(captions, photo.captions))
+            rewards = self._critic.advantages(captions, photo.captions)
+            advantages = tuple(self.recipe.reward_scale * reward for reward in rewards)
             own = replace(lessons[i][0], question=asked, answers=tuple(captions), weights=advantages)
             out[i] = [own, *lessons[i][1:]]
         return out
