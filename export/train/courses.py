@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lorgnette.device.errors import InputError
+from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
 from lorgnette.export.train.features import BAD_VIEWS, GOOD_VIEWS, View, encode_photos, from_bytes
 from lorgnette.export.train.lessons import (
     AbstentionTeacher,
@@ -22,11 +23,12 @@ from lorgnette.export.train.lessons import (
     Showing,
     Teacher,
 )
+from lorgnette.export.train.naming import Namer, NamingTeacher
 from lorgnette.export.train.reading_lessons import LineWriter, ReadingTeacher
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.llm.evaluation.dataset import Photo, PhotoSet
 
-READING, ABSTENTION = "reading", "abstention"
+READING, ABSTENTION, NAMING = "reading", "abstention", "naming"
 _SPOILT = 700  # photographs that are also shown dark, blurred and blank
 _REASONS = ("it is too dark", "it is too blurred", "I see only a plain surface")
 
@@ -102,8 +104,10 @@ class Library:
         self._encoder, self._folder, self._threads, self._recipe = encoder, folder, threads, recipe
 
     def courses(self, tokenizer: Tokenizer) -> list[Course]:
-        """All data sets' train splits, and the courses in reading and abstention made of the first with captions."""
+        """All data sets' train splits; a course in naming things made of the first with questions, and courses in
+        reading and abstention made of the first with captions."""
         courses = [self._course(photos, "train", GOOD_VIEWS) for photos in self._sets]
+        courses += [self._naming(course) for course in courses if isinstance(course.teach, QuestionTeacher)][:1]
         captioned = next((course for course in courses if course.photos[0].captions), None)
         if captioned is None:
             return courses
@@ -115,6 +119,11 @@ class Library:
         teacher = AbstentionTeacher(captioned.teach, _REASONS)
         courses.append(Course(ABSTENTION, captioned.photos[: len(rows)], spoilt, teacher))
         return courses
+
+    def _naming(self, course: Course) -> Course:
+        namer = Namer(read_legacy_checkpoint(self._encoder))
+        teacher = NamingTeacher(course.teach, namer, lambda shown: course.features[shown.place, shown.view])
+        return Course(NAMING, course.photos, course.features, teacher)
 
     def dev(self) -> list[Course]:
         return [self._course(photos, "dev", GOOD_VIEWS[:1]) for photos in self._sets if _rows(photos, "dev")]

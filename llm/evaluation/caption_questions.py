@@ -151,7 +151,7 @@ def objects_in(captions: Sequence[str]) -> tuple[set[str], set[str]]:
 
 def with_article(name: str) -> str:
     """The name of a thing as a question has it: "a dog", "an umbrella", "any snow", "any sunglasses"."""
-    uncounted = name in _UNCOUNTED or (name.endswith("s") and not name.endswith("ss"))
+    uncounted = name in _UNCOUNTED or (name.endswith("s") and not name.endswith(("ss", "us", "is")))
     return f"{'any' if uncounted else 'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
 from lorgnette.device.errors import InputError
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
+from lorgnette.export.train.features import to_bytes
 from lorgnette.export.train.lessons import (
     AbstentionTeacher,
     CaptionTeacher,
@@ -18,6 +21,7 @@ from lorgnette.export.train.lessons import (
     QuestionTeacher,
     Showing,
 )
+from lorgnette.export.train.naming import Namer, NamingTeacher
 from lorgnette.export.train.reading_lessons import LineWriter, ReadingTeacher, says, scene_text
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.llm.evaluation.dataset import Photo, QuestionAnswer
@@ -125,3 +129,34 @@ def test_a_recipe_keeps_what_it_does_not_name(tmp_path: Any) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("steps = 7\n[mixture]\nphotos = 2\n")
     assert Recipe.read(path) == Recipe(steps=7, mixture={"photos": 2})
+
+
+@pytest.fixture
+def namer() -> Namer:
+    """Class i is named where channel i is high."""
+    return Namer({"_fc.weight": 9 * np.eye(1000, dtype=np.float32), "_fc.bias": np.zeros(1000, np.float32)})
+
+
+def test_the_classes_are_imagenets(namer: Namer) -> None:
+    assert (
+        len(namer.names) == len(set(namer.names) | {"crane", "maillot"}) + 2 == 1000
+    )  # two names mean two things each
+    assert (namer.names[0], namer.names[504], namer.names[954]) == ("tench", "coffee mug", "banana")
+
+
+def test_things_are_named_where_they_are(namer: Namer) -> None:
+    grid = np.zeros((10, 10, 1200), np.float32)
+    grid[:, :5, 504] = 3.0  # a coffee mug, on the left
+    grid[2:8, 2:8, 954] = 6.0  # a banana, in the middle
+    sure, chances = namer.look(grid.reshape(100, -1))
+    assert {(one.region, one.name) for one in sure} >= {("", "banana"), ("on the left", "coffee mug")}
+    assert chances[0] < 0.001
+    kept = to_bytes(grid.reshape(100, -1))
+    teacher = NamingTeacher(lambda shown, rng: [], namer, lambda shown: kept)
+    lessons = teacher(Showing(0, 0, 0), random.Random(0))
+    told = {lesson.answers[0]: lesson for lesson in lessons if lesson.kind == "label"}
+    assert told.keys() == {"A banana.", "A coffee mug."}
+    assert all(len(lesson.wrong) == 3 and not told.keys() & set(lesson.wrong) for lesson in told.values())
+    asked = {(lesson.question, lesson.answers[0]) for lesson in lessons if lesson.kind == "presence"}
+    assert sum("banana" in question or "coffee mug" in question for question, _ in asked) == 2
+    assert Counter(answer for _, answer in asked) == {"Yes.": 2, "No.": 2}
