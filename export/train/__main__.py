@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from lorgnette.device.errors import InputError
 from lorgnette.export.gguf_checkpoint import read_gguf
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="the image encoder (EfficientNet-Lite2 checkpoint)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and result")
     parser.add_argument("--recipe", type=Path, help="a TOML file (default: the recipe of the shipped weights)")
+    parser.add_argument("--start", type=Path, help="an adapter.safetensors to go on from, instead of aligning")
     parser.add_argument("--features", type=Path, help="folder of encoded pictures (default: features/ in --out)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -59,7 +61,11 @@ def train(args: argparse.Namespace) -> None:
     connector = Connector(model.embedding.shape[1], courses[0].features.shape[-1])
     device = torch.device(args.device)
     trainer = Trainer(model, connector, language.tokenizer, courses, dev, recipe, args.out, device=device)
-    if not trainer.resume():
+    if trainer.resume():
+        print(f"going on from step {trainer.step}")
+    elif args.start:
+        trainer.start_from(load_file(args.start))
+    else:
         loss = align(
             connector, courses[0], language.tokenizer, model.embedding, steps=recipe.align_steps, seed=recipe.seed
         )

@@ -82,15 +82,18 @@ class CaptionTeacher:
         pairs = list(zip(self._captions[shown.place], self._weights[shown.place], strict=True))
         rng.shuffle(pairs)
         captions, weights = zip(*pairs, strict=True)
-        rest = [Lesson(q.kind, q.text, q.answers) for q in self._presence[shown.place]]
-        for question in self._short[shown.place]:
-            weight = self._rarity(question) if question.kind in ("colour", "count") else 1.0
-            rest.append(Lesson(question.kind, question.text, question.answers, (weight,) * len(question.answers)))
-        rng.shuffle(rest)
-        return [Lesson("description", rng.choice(DESCRIBE), captions, weights), *rest]
+        # Captions tell few colours, counts and activities, so these come before what can be asked of every picture.
+        short = [
+            Lesson(q.kind, q.text, q.answers, (self._rarity(q),) * len(q.answers)) for q in self._short[shown.place]
+        ]
+        rng.shuffle(short)
+        presence = [Lesson(q.kind, q.text, q.answers) for q in self._presence[shown.place]]
+        return [Lesson("description", rng.choice(DESCRIBE), captions, weights), *short, *presence]
 
     def _rarity(self, question: Question) -> float:
-        """1 for the commonest answer of a kind, up to 3 for rarer ones: the root of how much rarer."""
+        """1 for the commonest colour or count, up to 3 for rarer ones: the root of how much rarer."""
+        if question.kind not in ("colour", "count"):
+            return 1.0
         ratio = self._commonest[question.kind] / self._counts[question.kind, question.answers[0]]
         return float(min(3.0, ratio**0.5))
 

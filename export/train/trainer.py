@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,10 +229,12 @@ class Trainer:
             return False
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.step = state["step"]
-        with torch.no_grad():
-            for name, value in self.model.adapter().items():
-                value.copy_(state["trained"][name])
-        names = self.connector.state_dict()
-        self.connector.load_state_dict({name: state["trained"][f"con.{name}"] for name in names})
+        self.start_from(state["trained"])
         self.optimizer.load_state_dict(state["optimizer"])
         return True
+
+    def start_from(self, trained: Mapping[str, Tensor]) -> None:
+        """Take the trainable tensors, by their names in the adapter file, from somewhere else."""
+        with torch.no_grad():
+            for name, value in self.trained().items():
+                value.copy_(trained[name])
