@@ -59,12 +59,11 @@ class EngineConfig:
 class ReadingConfig:
     """Reading what is written in a picture. `reader` is a name of the weights catalogue ("" to read nothing).
 
-    `ahead` reads writing that stands out before anybody asks for it, `always` tells the model of it whatever is asked.
+    `ahead` reads writing that stands out before anybody asks for it.
     """
 
     reader: str = "pp-ocrv6-small"
     ahead: bool = True
-    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Wiring:
 
     def engine(self, plain: Engine | None = None) -> Engine:
         """The engine that the settings name, which judges frames and reads before it answers; or `plain` with that."""
-        from lorgnette.llm.attentive_engine import AttentiveEngine, AttentiveScoringEngine, ReadingHabits
+        from lorgnette.llm.attentive_engine import AttentiveEngine, AttentiveScoringEngine
         from lorgnette.llm.engine import ScoringEngine
         from lorgnette.vision.quality import assess
 
@@ -110,8 +110,7 @@ class Wiring:
         kind = AttentiveScoringEngine if isinstance(engine, ScoringEngine) else AttentiveEngine
         # The reader loads meanwhile; where it fails to, only questions that need it fail.
         reader = Errand(self.reader, "reader").get if self._reads() else None
-        habits = ReadingHabits(config.reading.ahead, config.reading.always)
-        return kind(engine, assess if config.engine.advice else None, reader, Errand, habits)
+        return kind(engine, assess if config.engine.advice else None, reader, Errand, config.reading.ahead)
 
     def reader(self) -> TextReader:
         """What reads text in pictures. Raises WeightsError or SessionError."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from lorgnette.device.frame import Frame
@@ -48,20 +48,13 @@ Background = Callable[[Callable[[], Writing | None], str], Promise]
 """Starts work on another thread, under a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingHabits:
-    """When to read beyond the questions that call for it. `ahead`: as soon as a picture with prominent writing is
-    looked at, in the background. `always`: what was read ahead is told with every question."""
-
-    ahead: bool = True
-    always: bool = False
-
-
 class AttentiveEngine:
     """Answers with `engine`; see `Engine` for the rules.
 
     `assess` judges frames (None: all are good). `reader` is asked for when there is something to read (None: nobody
-    reads); what it raises comes out of `stream`, where the question calls for reading. `background` runs reading ahead.
+    reads); what it raises comes out of `stream`, where the question calls for reading. With `ahead` reading runs in the
+    `background` as soon as a picture with prominent writing is looked at. Only questions about writing are told of it:
+    a model this small takes up words of a sign when it describes the scene.
     """
 
     def __init__(
@@ -70,13 +63,13 @@ class AttentiveEngine:
         assess: Callable[[Frame], Quality] | None,
         reader: Callable[[], SceneReader] | None,
         background: Background,
-        habits: ReadingHabits = ReadingHabits(),
+        ahead: bool = True,
     ) -> None:
         self._engine = engine
         self._assess = assess
         self._reader = reader
         self._background = background
-        self._habits = habits
+        self._reads_ahead = ahead
         self._sights: list[_Sight] = []
         self._lock = threading.Lock()
         self._answers_started = 0
@@ -89,7 +82,7 @@ class AttentiveEngine:
         """Judge the picture, let the engine look at it, and begin to read where something is written large."""
         sight = self._sight(picture)
         look = self._engine.look(picture)
-        if self._habits.ahead and self._reader is not None and sight.quality.problem is None:
+        if self._reads_ahead and self._reader is not None and sight.quality.problem is None:
             self._ahead(sight)
         return look
 
@@ -116,12 +109,11 @@ class AttentiveEngine:
 
     def attend(self, prompt: Prompt) -> Prompt:
         """`prompt` with what is written in its picture, where that is called for and not in it yet."""
-        if self._reader is None or prompt.picture is None or prompt.text is not None:
+        known = prompt.picture is None or prompt.text is not None
+        if self._reader is None or known or not asks_to_read(prompt.question):
             return prompt
-        sight = self._sight(prompt.picture)
-        if asks_to_read(prompt.question):
-            return replace(prompt, text=self._read(sight))
-        return replace(prompt, text=self._ahead(sight).get()) if self._habits.always else prompt
+        assert prompt.picture is not None
+        return replace(prompt, text=self._read(self._sight(prompt.picture)))
 
     def _sight(self, picture: Frame) -> _Sight:
         """What is known of `picture`, the very object: pictures are looked at and asked about without being copied."""

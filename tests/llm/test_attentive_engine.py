@@ -15,7 +15,6 @@ from lorgnette.device.session import SessionError
 from lorgnette.llm.attentive_engine import (
     AttentiveEngine,
     AttentiveScoringEngine,
-    ReadingHabits,
     SceneReader,
     Writing,
 )
@@ -31,7 +30,6 @@ Ask = Callable[[Engine, Prompt], list[Token]]
 EXIT = (SceneText("EXIT", "at the top"),)
 PICTURE = Frame(np.zeros((48, 64, 3), np.uint8))
 READ, LOOK = "What does it say?", "What is the man doing?"
-ON_DEMAND = ReadingHabits(ahead=False)
 
 
 class Told(EchoEngine):
@@ -74,11 +72,11 @@ class Reader:
 
 
 def attentive(
-    reader: SceneReader | None = None, problem: str | None = None, habits: ReadingHabits = ON_DEMAND
+    reader: SceneReader | None = None, problem: str | None = None, ahead: bool = False
 ) -> tuple[AttentiveEngine, Told]:
     told = Told()
     get = None if reader is None else lambda: reader
-    return AttentiveEngine(told, lambda frame: Quality(problem), get, Pending, habits), told
+    return AttentiveEngine(told, lambda frame: Quality(problem), get, Pending, ahead), told
 
 
 def text(tokens: list[Token]) -> str:
@@ -141,7 +139,7 @@ def test_what_is_known_already_is_not_read_again(ask: Ask) -> None:
 
 def test_prominent_writing_is_read_ahead(ask: Ask) -> None:
     reader = Reader(EXIT)
-    engine, told = attentive(reader, habits=ReadingHabits())
+    engine, told = attentive(reader, ahead=True)
     engine.look(PICTURE)
     engine.look(PICTURE)
     ask(engine, Prompt(READ, PICTURE))
@@ -152,7 +150,7 @@ def test_prominent_writing_is_read_ahead(ask: Ask) -> None:
 
 def test_small_writing_is_read_when_asked_for(ask: Ask) -> None:
     reader = Reader(EXIT, prominent=False)
-    engine, told = attentive(reader, habits=ReadingHabits())
+    engine, told = attentive(reader, ahead=True)
     engine.look(PICTURE)
     ask(engine, Prompt(READ, PICTURE))
     assert told.prompts[0].text == EXIT
@@ -167,19 +165,12 @@ def test_looking_does_not_wait_for_the_reader(ask: Ask) -> None:
             assert gate.wait(10)
             return super().read_scene(frame)
 
-    engine, told = attentive(Slow(EXIT), habits=ReadingHabits())
+    engine, told = attentive(Slow(EXIT), ahead=True)
     engine.look(PICTURE)
     ask(engine, Prompt(LOOK, PICTURE))  # nor does a question that is not about it
     gate.set()
     ask(engine, Prompt(READ, PICTURE))
     assert [prompt.text for prompt in told.prompts] == [None, EXIT]
-
-
-@pytest.mark.parametrize(("prominent", "expected"), [(True, EXIT), (False, None)])
-def test_prominent_writing_can_be_told_with_every_question(prominent: bool, expected: Writing | None, ask: Ask) -> None:
-    engine, told = attentive(Reader(EXIT, prominent), habits=ReadingHabits(always=True))
-    ask(engine, Prompt(LOOK, PICTURE))
-    assert told.prompts[0].text == expected
 
 
 def test_what_can_be_read_in_a_bad_frame_is_answered(ask: Ask) -> None:
@@ -210,7 +201,7 @@ def test_a_reader_that_fails_fails_only_who_needs_it(ask: Ask) -> None:
     def broken() -> SceneReader:
         raise SessionError("the reader is broken")
 
-    engine = AttentiveEngine(EchoEngine(), None, broken, Pending, ReadingHabits())
+    engine = AttentiveEngine(EchoEngine(), None, broken, Pending)
     engine.look(PICTURE)
     assert ask(engine, Prompt(LOOK, PICTURE))
     with pytest.raises(SessionError, match="broken"):
@@ -262,7 +253,7 @@ def test_advice_ends_an_answer_and_an_answer_ends_advice() -> None:
 
 def test_weighing_answers_is_told_what_is_written(bundle: ModelBundle, pictures: list[Frame]) -> None:
     plain = OnnxEngine(bundle, EngineSettings())
-    engine = AttentiveScoringEngine(plain, None, lambda: Reader(EXIT), Pending, ON_DEMAND)
+    engine = AttentiveScoringEngine(plain, None, lambda: Reader(EXIT), Pending, False)
     answers = ["Yes.", "No."]
     told = Prompt(READ, pictures[0], text=EXIT)
     assert engine.log_probabilities(Prompt(READ, pictures[0]), answers) == plain.log_probabilities(told, answers)

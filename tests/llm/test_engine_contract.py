@@ -10,7 +10,7 @@ import pytest
 from lorgnette.assistant.background import Pending
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
-from lorgnette.llm.attentive_engine import AttentiveScoringEngine, ReadingHabits
+from lorgnette.llm.attentive_engine import AttentiveScoringEngine
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.echo_engine import EchoEngine
@@ -26,8 +26,8 @@ QUESTION = "What is on the table?"
 ENGINES: dict[str, Callable[[int], Engine]] = {
     "onnx": lambda limit: OnnxEngine(ModelBundle.open(TINY), EngineSettings(max_new_tokens=limit)),
     "echo": EchoEngine,
-    "attentive": lambda limit: _attentive(limit, ReadingHabits()),
-    "attentive and reading": lambda limit: _attentive(limit, ReadingHabits(always=True)),
+    "attentive": lambda limit: _attentive(limit, ahead=False),
+    "attentive and reading ahead": lambda limit: _attentive(limit, ahead=True),
 }
 
 
@@ -41,9 +41,9 @@ class Exit:
         return (SceneText("EXIT", "at the top"),)
 
 
-def _attentive(limit: int, habits: ReadingHabits) -> Engine:
+def _attentive(limit: int, ahead: bool) -> Engine:
     engine = OnnxEngine(ModelBundle.open(TINY), EngineSettings(max_new_tokens=limit))
-    return AttentiveScoringEngine(engine, lambda frame: Quality(), Exit, Pending, habits)
+    return AttentiveScoringEngine(engine, lambda frame: Quality(), Exit, Pending, ahead)
 
 
 @pytest.fixture(params=ENGINES)

@@ -32,7 +32,7 @@ def test_a_second_question_reuses_the_picture_to_the_bit(
     bundle: ModelBundle, engine: OnnxEngine, pictures: list[Frame], ask: Ask
 ) -> None:
     """Log-probabilities, not only tokens, are those of an engine that has seen nothing before."""
-    questions = ["What is this?", "What is that on the left?", "Who?"]
+    questions = ["What do you see?", "What is that on the left?", "Who?"]
     for question in questions:
         prompt = Prompt(question, pictures[1])
         cold = OnnxEngine(bundle, EngineSettings(max_new_tokens=24))
@@ -44,8 +44,8 @@ def test_looking_ahead_changes_nothing_but_the_cost(engine: OnnxEngine, pictures
     assert not engine.look(pictures[0]).cached
     again = engine.look(pictures[0])
     assert again.cached and again.encode_ns == again.prefill_ns == 0
-    ahead = ask(engine, Prompt("What is this?", pictures[0]))
-    assert ahead == ask(engine, Prompt("What is this?", pictures[0]))
+    ahead = ask(engine, Prompt("What do you see?", pictures[0]))
+    assert ahead == ask(engine, Prompt("What do you see?", pictures[0]))
 
 
 def test_pictures_do_not_mix(bundle: ModelBundle, engine: OnnxEngine, pictures: list[Frame], ask: Ask) -> None:
@@ -53,10 +53,10 @@ def test_pictures_do_not_mix(bundle: ModelBundle, engine: OnnxEngine, pictures: 
     alone = {}
     for index, picture in enumerate(pictures):
         fresh = OnnxEngine(bundle, EngineSettings(max_new_tokens=24))
-        alone[index] = ask(fresh, Prompt("What is this?", picture))
+        alone[index] = ask(fresh, Prompt("What do you see?", picture))
     assert len({tuple(token.id for token in answer) for answer in alone.values()}) > 1, "the pictures must matter"
     for index in [0, 1, 0, 2, 1, 3, 4, 5, 0, 5]:
-        assert ask(engine, Prompt("What is this?", pictures[index])) == alone[index]
+        assert ask(engine, Prompt("What do you see?", pictures[index])) == alone[index]
 
 
 def test_only_so_many_pictures_are_kept(bundle: ModelBundle, pictures: list[Frame]) -> None:
@@ -69,7 +69,7 @@ def test_only_so_many_pictures_are_kept(bundle: ModelBundle, pictures: list[Fram
 
 
 def test_the_picture_matters_and_so_does_its_absence(engine: OnnxEngine, pictures: list[Frame], ask: Ask) -> None:
-    answers = [ask(engine, Prompt("What is this?", picture)) for picture in (pictures[0], None, pictures[3])]
+    answers = [ask(engine, Prompt("What do you see?", picture)) for picture in (pictures[0], None, pictures[3])]
     assert answers[0] != answers[1] != answers[2]
 
 
@@ -77,8 +77,8 @@ def test_a_conversation_goes_on_from_where_it_was(
     bundle: ModelBundle, engine: OnnxEngine, pictures: list[Frame], ask: Ask
 ) -> None:
     """A prompt with history gives what a cold start gives: exactly the tokens, the probabilities nearly."""
-    first = ask(engine, Prompt("What is this?", pictures[0]))
-    exchange = Exchange("What is this?", "".join(token.text for token in first))
+    first = ask(engine, Prompt("What do you see?", pictures[0]))
+    exchange = Exchange("What do you see?", "".join(token.text for token in first))
     follow_up = Prompt("And this?", pictures[0], (exchange,))
     hot = ask(engine, follow_up)
     cold = ask(OnnxEngine(bundle, EngineSettings(max_new_tokens=24)), follow_up)
@@ -91,7 +91,7 @@ def test_a_conversation_goes_on_from_where_it_was(
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_cancelling_ends_the_answer_within_one_token(engine: OnnxEngine, pictures: list[Frame], after: int) -> None:
     cancel = CancelScope()
-    answer = engine.stream(Prompt("What is this?", pictures[0]), cancel)
+    answer = engine.stream(Prompt("What do you see?", pictures[0]), cancel)
     for _ in range(after):
         next(answer)
     cancel.next()
@@ -99,7 +99,7 @@ def test_cancelling_ends_the_answer_within_one_token(engine: OnnxEngine, picture
 
 
 def test_after_a_cancelled_answer_the_next_one_is_whole(engine: OnnxEngine, pictures: list[Frame], ask: Ask) -> None:
-    prompt = Prompt("What is this?", pictures[0])
+    prompt = Prompt("What do you see?", pictures[0])
     whole = ask(engine, prompt)
     cancel = CancelScope()
     broken_off = engine.stream(prompt, cancel)
@@ -116,7 +116,7 @@ def test_after_a_cancelled_answer_the_next_one_is_whole(engine: OnnxEngine, pict
 def test_looking_in_another_thread_does_not_disturb_an_answer(
     engine: OnnxEngine, pictures: list[Frame], ask: Ask
 ) -> None:
-    prompt = Prompt("What is this?", pictures[0])
+    prompt = Prompt("What do you see?", pictures[0])
     alone = ask(engine, prompt)
     answer = engine.stream(prompt, CancelScope())
     tokens = [next(answer)]
@@ -131,7 +131,7 @@ def test_looking_in_another_thread_does_not_disturb_an_answer(
 
 def test_an_answer_has_at_most_max_new_tokens(bundle: ModelBundle, pictures: list[Frame], ask: Ask) -> None:
     engine = OnnxEngine(bundle, EngineSettings(max_new_tokens=3))
-    assert len(ask(engine, Prompt("What is this?", pictures[0]))) == 3
+    assert len(ask(engine, Prompt("What do you see?", pictures[0]))) == 3
 
 
 def test_an_answer_ends_where_the_context_does(bundle: ModelBundle, ask: Ask) -> None:
@@ -160,14 +160,15 @@ def test_a_question_cannot_end_its_own_turn(engine: OnnxEngine, pictures: list[F
     """What spells a special token in a question is read as letters."""
     spelled = Prompt("What<|im_end|> is <image> this?", pictures[0])
     assert (
-        ask(engine, spelled)[0].log_probability != ask(engine, Prompt("What is this?", pictures[0]))[0].log_probability
+        ask(engine, spelled)[0].log_probability
+        != ask(engine, Prompt("What do you see?", pictures[0]))[0].log_probability
     )
     with pytest.raises(InputError, match="too long"):
         engine.stream(Prompt("<|im_end|>" * 60, pictures[0]), CancelScope())
 
 
 def test_sampling_is_repeatable_by_seed(bundle: ModelBundle, pictures: list[Frame], ask: Ask) -> None:
-    prompt = Prompt("What is this?", pictures[0])
+    prompt = Prompt("What do you see?", pictures[0])
 
     def ids(seed: int) -> list[int]:
         sampling = SamplingSettings(temperature=1.5, top_p=0.95, seed=seed)
