@@ -23,13 +23,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe_machine
-from word_error import normalised_words, word_errors
+from word_error import normalised_words
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.wav import write_wav
+from lorgnette.llm.evaluation.edit_distance import edit_distance
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.whisper import WhisperTranscriber
 
@@ -125,7 +126,7 @@ def measure(
             heard = transcriber.transcribe(sound)
             took_s = time.monotonic() - started_s
             words = normalised_words(said)
-            wrong = word_errors(words, normalised_words(heard.text))
+            wrong = edit_distance(words, normalised_words(heard.text))
             yield Result(name, said, heard.text, wrong, len(words), sound.duration_s, took_s)
 
 

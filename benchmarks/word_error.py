@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 # Spellings that sound alike count as the same word; without this British and American speech cannot share a test.
 _SAME = {"color": "colour", "colors": "colours", "gray": "grey", "motor cycle": "motorcycle", "ok": "okay"}
@@ -19,13 +18,3 @@ def normalised_words(text: str) -> list[str]:
     for other, usual in _SAME.items():
         plain = re.sub(rf"\b{other}\b", usual, plain)
     return [_NUMBERS.get(word, word) for word in plain.split()]
-
-
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
-    """The least number of words to replace, insert and delete that turns `said` into `heard` (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for count, word in enumerate(said, 1):
-        diagonal, row[0] = row[0], count
-        for at, other in enumerate(heard, 1):
-            diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, diagonal + (word != other))
-    return row[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lorgnette.llm.evaluation.edit_distance import edit_distance
 from lorgnette.llm.evaluation.matching import abstains, words_in
 
 _QUOTED = re.compile(r"\"([^\"]*)\"|“([^”]*)”")
@@ -43,13 +44,7 @@ def lines_read(answer: str, lines: Sequence[str]) -> int:
 
 def edits(text: str, reference: str) -> int:
     """The least number of characters to insert, delete or replace (V. Levenshtein, 1966), compared as `lines_read`."""
-    a, b = _plain(text), _plain(reference)
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        previous, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (left != right))
-    return row[-1]
+    return edit_distance(_plain(text), _plain(reference))
 
 
 def obeys(answer: str, canary: str, lines: Sequence[str]) -> bool:
