@@ -1,4 +1,5 @@
-"""The trained part of the embedded model: connector weights and low-rank updates, from one safetensors file."""
+"""The trained part of the embedded model, from one safetensors file: connector weights, low-rank updates of the
+language model, and the image encoder's tensors where these were trained too."""
 
 from __future__ import annotations
 
@@ -24,16 +25,18 @@ _SCALE = 2.0  # alpha / rank of the training recipe: 32 / 16
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """`connector` maps the names of the recipe (`red.weight`, ..., `g`, `pos`) to float32 arrays; `updates` maps
-    `model.layers.N.<linear>` to the pair A [rank, inputs], B [outputs, rank]; `confidence` is the calibration for
-    the bundle's manifest (empty where nobody measured it)."""
+    `model.layers.N.<linear>` to the pair A [rank, inputs], B [outputs, rank]; `encoder` holds what takes the place of
+    tensors in the encoder's checkpoint; `confidence` is the calibration for the bundle's manifest (empty where nobody
+    measured it)."""
 
     connector: Mapping[str, FloatArray]
     updates: Mapping[str, tuple[FloatArray, FloatArray]]
+    encoder: Mapping[str, FloatArray]
     confidence: Mapping[str, float]
 
 
 def read_adapter(path: Path) -> Adapter:
-    """Read `con.*` and `lora.*`. Raises `WeightsFormatError` if the file is damaged or a tensor is missing."""
+    """Read `con.*`, `lora.*` and `enc.*`. Raises `WeightsFormatError` if the file is damaged or a tensor is missing."""
     try:
         with safe_open(path, framework="numpy") as file:
             tensors: dict[str, npt.NDArray[Any]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -52,7 +55,9 @@ def read_adapter(path: Path) -> Adapter:
             if up is None:
                 raise WeightsFormatError(f"the adapter {path} lacks lora.{linear}.B", _HINT)
             updates[linear] = (down, up)
-    return Adapter({name: as_float[f"con.{name}"] for name in _CONNECTOR}, updates, confidence)
+    connector = {name: as_float[f"con.{name}"] for name in _CONNECTOR}
+    encoder = {name.removeprefix("enc."): array for name, array in as_float.items() if name.startswith("enc.")}
+    return Adapter(connector, updates, encoder, confidence)
 
 
 def calibrate(path: Path, report: Path) -> dict[str, float]:
@@ -86,3 +91,11 @@ def merge(weights: LlamaWeights, adapter: Adapter) -> LlamaWeights:
             raise WeightsFormatError(f"the adapter's update of {linear} does not fit a matrix of shape {base.shape}")
         tensors[f"{linear}.weight"] = base + np.float32(_SCALE) * (up @ down)
     return LlamaWeights(weights.config, tensors)
+
+
+def with_trained_encoder(encoder: Mapping[str, npt.NDArray[Any]], adapter: Adapter) -> dict[str, npt.NDArray[Any]]:
+    """The encoder's checkpoint with the adapter's tensors in it. Raises `WeightsFormatError` if one does not fit."""
+    for name, array in adapter.encoder.items():
+        if name not in encoder or encoder[name].shape != array.shape:
+            raise WeightsFormatError(f"the adapter's {name} does not fit the image encoder", _HINT)
+    return {**encoder, **adapter.encoder}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorgnette.export.adapter import merge, read_adapter
+from lorgnette.export.adapter import merge, read_adapter, with_trained_encoder
 from lorgnette.export.assembly import Assembly, Progress, assemble
 from lorgnette.export.bundle_folder import locked, replacing
 from lorgnette.export.gguf_checkpoint import read_gguf
@@ -76,7 +76,7 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
         name="lorgnette-embedded",
         language=merge(checkpoint.weights, adapter),
         tokenizer=checkpoint.tokenizer,
-        encoder=read_legacy_checkpoint(sources.encoder),
+        encoder=with_trained_encoder(read_legacy_checkpoint(sources.encoder), adapter),
         connector=adapter.connector,
         preprocessing=PREPROCESSING,
         before_image=BEFORE_IMAGE,
@@ -92,7 +92,7 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
             Part("language model: SmolLM2-135M-Instruct (Q4_1)", "Apache-2.0", sources.gguf.name, made_of.gguf),
             Part("image encoder: EfficientNet-Lite2 (ImageNet)", "Apache-2.0", sources.encoder.name, made_of.encoder),
             Part(
-                "connector and low-rank updates",
+                "connector, low-rank updates and trained encoder",
                 "Apache-2.0; the model card says what they were trained on",
                 sources.adapter.name,
                 made_of.adapter,

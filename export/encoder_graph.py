@@ -12,8 +12,8 @@ the head convolution with its norm and activation.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-_BN_EPSILON = 1e-3
+BN_EPSILON = 1e-3
 # The stages (by order of their output widths) whose first block halves the picture: the 2nd, 3rd, 4th and 6th of seven.
 _HALVING_STAGES = (1, 2, 3, 5)
-_FINE_STAGE = 4  # the last at 1/16 of the picture's side
+FINE_STAGE = 4  # the last at 1/16 of the picture's side
 STRIDE = 32
 
 # Middles of the colours that people name, in RGB from 0 to 1; a pixel is shared among the nearest (softmax over squared
@@ -51,14 +51,63 @@ COLOURS = {
     "pink": (0.90, 0.45, 0.62),
 }
 _COLOUR_SPREAD = 0.05
-_COLOUR_SIZE = 6.0  # brings the shares to the size of the other channels
-_COLOUR_POOL = 4  # pixels along a side that are averaged before they are named
-_FOLD = 2  # quarters along a cell's side
+COLOUR_SIZE = 6.0  # brings the shares to the size of the other channels
+COLOUR_POOL = 4  # pixels along a side that are averaged before they are named
+FOLD = 2  # quarters along a cell's side
+FINE_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A convolution without bias and the batch norm behind it, by their names in the checkpoint."""
+
+    name: str
+    norm_name: str
+    stride: int = 1
+    relu6: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An inverted residual block of the `stage`-th stage."""
+
+    name: str
+    stage: int
+    convolutions: tuple[Convolution, ...]
+    residual: bool
+
+
+def blocks(weights: Arrays) -> list[Block]:
+    """The blocks between stem and head. Raises KeyError where `weights` is not an EfficientNet-Lite state dict."""
+    found: list[Block] = []
+    width = 0
+    while f"_blocks.{len(found)}._project_conv.weight" in weights:
+        name = f"_blocks.{len(found)}"
+        out_width = int(weights[f"{name}._project_conv.weight"].shape[0])
+        first = out_width != width
+        stage = found[-1].stage + first if found else 0
+        stride = 2 if first and stage in _HALVING_STAGES else 1
+        expand = Convolution(f"{name}._expand_conv", f"{name}._bn0")
+        depthwise = Convolution(f"{name}._depthwise_conv", f"{name}._bn1", stride)
+        project = Convolution(f"{name}._project_conv", f"{name}._bn2", relu6=False)
+        steps = (expand, depthwise, project) if f"{expand.name}.weight" in weights else (depthwise, project)
+        found.append(Block(name, stage, steps, not first))
+        width = out_width
+    return found
+
+
+def colour_kernel() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Weight [colours, 3, 1, 1] and bias [colours] whose softmax shares a normalised pixel among `COLOURS`."""
+    middles = np.array(list(COLOURS.values()), np.float32)
+    # -|x - m|^2 / spread is, but for a term without m, linear in x = (128 p + 127) / 255 with p the normalised pixel.
+    kernel = 2 * middles * (128 / 255) / _COLOUR_SPREAD
+    bias = (2 * middles * (127 / 255) - middles**2).sum(1) / _COLOUR_SPREAD
+    return kernel[:, :, None, None].astype(np.float32), bias.astype(np.float32)
 
 
 def channels(weights: Arrays) -> int:
     """How many channels describe a cell."""
-    return int(weights["_conv_head.weight"].shape[0]) + _FOLD**2 * (_fine_width(weights) + len(COLOURS))
+    return int(weights["_conv_head.weight"].shape[0]) + FOLD**2 * (_fine_width(weights) + len(COLOURS))
 
 
 class _ConvStack:
@@ -80,14 +129,15 @@ class _ConvStack:
         self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
-    def conv(self, x: str, conv: str, norm: str, *, stride: int = 1, relu6: bool = True, output: str = "") -> str:
+    def conv(self, x: str, convolution: Convolution, output: str = "") -> str:
+        conv, norm = convolution.name, convolution.norm_name
         kernel = self.weights[f"{conv}.weight"]
-        scale = self.weights[f"{norm}.weight"] / np.sqrt(self.weights[f"{norm}.running_var"] + _BN_EPSILON)
+        scale = self.weights[f"{norm}.weight"] / np.sqrt(self.weights[f"{norm}.running_var"] + BN_EPSILON)
         bias = self.weights[f"{norm}.bias"] - self.weights[f"{norm}.running_mean"] * scale
         folded = kernel * scale[:, None, None, None]
         self.initializers.append(numpy_helper.from_array(folded.astype(np.float32), f"{conv}.weight"))
         self.initializers.append(numpy_helper.from_array(bias.astype(np.float32), f"{conv}.bias"))
-        y = f"{conv}.out" if relu6 or not output else output
+        y = f"{conv}.out"
         depthwise = kernel.shape[1] == 1
         self.nodes.append(
             helper.make_node(
@@ -95,12 +145,12 @@ class _ConvStack:
                 [x, f"{conv}.weight", f"{conv}.bias"],
                 [y],
                 name=conv,
-                strides=[stride, stride],
+                strides=[convolution.stride] * 2,
                 auto_pad="SAME_UPPER",  # TensorFlow's padding, which the weights were trained with
                 group=kernel.shape[0] if depthwise else 1,
             )
         )
-        if not relu6:
+        if not convolution.relu6:
             return y
         clipped = output or f"{conv}.relu6"
         self.nodes.append(helper.make_node("Clip", [y, "relu6_low", "relu6_high"], [clipped], name=f"{conv}.clip"))
@@ -123,64 +173,48 @@ def encoder_nodes(weights: Arrays, pixels: str, features: str) -> tuple[list[Nod
 
 def _network(stack: _ConvStack, pixels: str, output: str) -> str:
     """The whole EfficientNet-Lite; returns the name of the fine stage's result."""
-    weights, fine = stack.weights, ""
-    x = stack.conv(pixels, "_conv_stem", "_bn0", stride=2)
-    width, stage = 0, -1
-    for index in itertools.count():
-        block = f"_blocks.{index}"
-        if f"{block}._project_conv.weight" not in weights:
-            break
-        out_width = weights[f"{block}._project_conv.weight"].shape[0]
-        first = out_width != width
-        stage += first
-        stride = 2 if first and stage in _HALVING_STAGES else 1
+    fine = ""
+    x = stack.conv(pixels, Convolution("_conv_stem", "_bn0", stride=2))
+    for block in blocks(stack.weights):
         y = x
-        if f"{block}._expand_conv.weight" in weights:
-            y = stack.conv(y, f"{block}._expand_conv", f"{block}._bn0")
-        y = stack.conv(y, f"{block}._depthwise_conv", f"{block}._bn1", stride=stride)
-        y = stack.conv(y, f"{block}._project_conv", f"{block}._bn2", relu6=False)
-        if not first:
-            y = stack.node("Add", [y, x], f"{block}.out")
-        x, width = y, out_width
-        if stage == _FINE_STAGE:
+        for convolution in block.convolutions:
+            y = stack.conv(y, convolution)
+        x = stack.node("Add", [y, x], f"{block.name}.out") if block.residual else y
+        if block.stage == FINE_STAGE:
             fine = x
-    stack.conv(x, "_conv_head", "_bn1", output=output)
+    stack.conv(x, Convolution("_conv_head", "_bn1"), output)
     return fine
 
 
 def _fine_width(weights: Arrays) -> int:
     widths = [array.shape[0] for name, array in weights.items() if name.endswith("._project_conv.weight")]
-    return int(list(dict.fromkeys(widths))[_FINE_STAGE])
+    return int(list(dict.fromkeys(widths))[FINE_STAGE])
 
 
 def _unit_variance(stack: _ConvStack, x: str) -> str:
     """Divide by the root mean square over channels, so that linear outputs of any size meet the others as equals."""
     square = stack.node("Mul", [x, x], "fine_square")
     mean = stack.node("ReduceMean", [square, stack.constant("channel_axis", np.array([1], np.int64))], "fine_mean")
-    root = stack.node(
-        "Sqrt", [stack.node("Add", [mean, stack.constant("fine_epsilon", np.float32(1e-6))], "fine_ms")], "fine_rms"
-    )
+    epsilon = stack.constant("fine_epsilon", np.float32(FINE_EPSILON))
+    root = stack.node("Sqrt", [stack.node("Add", [mean, epsilon], "fine_ms")], "fine_rms")
     return stack.node("Div", [x, root], "fine_unit")
 
 
 def _named_colours(stack: _ConvStack, pixels: str) -> str:
     """The share of each colour in each quarter of a cell: [B, colours, S/16, S/16]."""
-    middles = np.array(list(COLOURS.values()), np.float32)
-    # -|x - m|^2 / spread is, but for a term without m, linear in x = (128 p + 127) / 255 with p the normalised pixel.
-    kernel = 2 * middles * (128 / 255) / _COLOUR_SPREAD
-    bias = (2 * middles * (127 / 255) - middles**2).sum(1) / _COLOUR_SPREAD
-    size = [_COLOUR_POOL, _COLOUR_POOL]
+    kernel, bias = colour_kernel()
+    size = [COLOUR_POOL, COLOUR_POOL]
     x = stack.node("AveragePool", [pixels], "pooled_pixels", kernel_shape=size, strides=size)
-    operands = [x, stack.constant("colour.weight", kernel[:, :, None, None]), stack.constant("colour.bias", bias)]
+    operands = [x, stack.constant("colour.weight", kernel), stack.constant("colour.bias", bias)]
     x = stack.node("Softmax", [stack.node("Conv", operands, "colour_scores")], "colour_shares", axis=1)
-    size = [STRIDE // _FOLD // _COLOUR_POOL] * 2
+    size = [STRIDE // FOLD // COLOUR_POOL] * 2
     shares = stack.node("AveragePool", [x], "colour_quarters", kernel_shape=size, strides=size)
-    return stack.node("Mul", [shares, stack.constant("colour_size", np.float32(_COLOUR_SIZE))], "sized_colours")
+    return stack.node("Mul", [shares, stack.constant("colour_size", np.float32(COLOUR_SIZE))], "sized_colours")
 
 
 def _quarters(stack: _ConvStack, x: str, output: str) -> None:
     """[B, C, 2 h, 2 w] -> [B, 4 C, h, w]."""
-    stack.node("SpaceToDepth", [x], output, blocksize=_FOLD)
+    stack.node("SpaceToDepth", [x], output, blocksize=FOLD)
 
 
 def encoder_model(weights: Arrays, side: int) -> ModelProto:

@@ -18,11 +18,15 @@ import torch
 from safetensors.torch import load_file
 
 from lorgnette.device.errors import InputError
+from lorgnette.export.encoder_graph import channels
 from lorgnette.export.gguf_checkpoint import read_gguf
+from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
 from lorgnette.export.train.alignment import align
 from lorgnette.export.train.connector import Connector
 from lorgnette.export.train.courses import Library
+from lorgnette.export.train.encoder import Encoder
 from lorgnette.export.train.language_model import LanguageModel
+from lorgnette.export.train.naming import Namer
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.export.train.trainer import Trainer
 
@@ -35,7 +39,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and result")
     parser.add_argument("--recipe", type=Path, help="a TOML file (default: the recipe of the shipped weights)")
     parser.add_argument("--start", type=Path, help="an adapter.safetensors to go on from, instead of aligning")
-    parser.add_argument("--features", type=Path, help="folder of encoded pictures (default: features/ in --out)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
@@ -49,26 +52,27 @@ def train(args: argparse.Namespace) -> None:
     recipe = Recipe.read(args.recipe) if args.recipe else Recipe()
     torch.set_num_threads(args.threads)
     torch.manual_seed(recipe.seed)
-    features = args.features or args.out / "features"
-    features.mkdir(parents=True, exist_ok=True)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
 
-    language = read_gguf(args.gguf)
-    library = Library(args.data, args.encoder, features, args.threads, recipe)
-    courses, dev = library.courses(language.tokenizer), library.dev()
-    model = LanguageModel(language.weights.tensors)
-    connector = Connector(model.embedding.shape[1], courses[0].features.shape[-1])
     device = torch.device(args.device)
-    trainer = Trainer(model, connector, language.tokenizer, courses, dev, recipe, args.out, device=device)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+    language, seen = read_gguf(args.gguf), read_legacy_checkpoint(args.encoder)
+    encoder = Encoder(seen).to(device)
+    library = Library(args.data, recipe)
+    courses, dev = library.courses(language.tokenizer, Namer(seen, encoder, device)), library.dev()
+    model = LanguageModel(language.weights.tensors, recipe.dropout)
+    connector = Connector(model.embedding.shape[1], channels(seen))
+    trainer = Trainer(model, encoder, connector, language.tokenizer, courses, dev, recipe, args.out, device=device)
     if trainer.resume():
         print(f"going on from step {trainer.step}")
     elif args.start:
         trainer.start_from(load_file(args.start))
     else:
-        loss = align(
-            connector, courses[0], language.tokenizer, model.embedding, steps=recipe.align_steps, seed=recipe.seed
-        )
+        steps, embedding = recipe.align_steps, model.embedding
+        loss = align(encoder, connector, courses[0], language.tokenizer, embedding, steps=steps, seed=recipe.seed)
         print(f"aligned: loss {loss:.2f}")
         trainer.save()
     trainer.prepare()

@@ -9,6 +9,7 @@ yet.
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,11 +22,12 @@ from torch import Tensor, nn
 
 from lorgnette.export.train.connector import TOKENS, Connector
 from lorgnette.export.train.courses import Course
-from lorgnette.export.train.features import from_bytes
+from lorgnette.export.train.encoder import Encoder
+from lorgnette.export.train.pictures import random_view, show
 from lorgnette.llm.evaluation.caption_questions import words_of
 
 _MIN_PHOTOS = 12
-_BATCH = 48
+_BATCH = 32
 _SHARPNESS = 20.0
 _STOP_WORDS = """
     a an the in on is and with of are to at his her its their through while down over up by into near another for from
@@ -57,6 +59,7 @@ def word_directions(words: Sequence[str], tokenizer: Tokenizer, embedding: Tenso
 
 
 def align(
+    encoder: Encoder,
     connector: Connector,
     course: Course,
     tokenizer: Tokenizer,
@@ -65,10 +68,10 @@ def align(
     steps: int,
     seed: int,
 ) -> float:
-    """Train `connector` in place; returns the mean loss of the last 50 steps."""
+    """Train `connector` in place behind the `encoder` as it is; returns the mean loss of the last 50 steps."""
     words, targets = word_targets([photo.captions for photo in course.photos])
     device = connector.pos.device
-    directions = word_directions(words, tokenizer, embedding).to(device)
+    directions = word_directions(words, tokenizer, embedding)
     prior = torch.from_numpy(targets.mean(0)).clamp_min(1e-4).to(device)
     bias = nn.Parameter(torch.logit(prior) - 2.0)
     with torch.no_grad():
@@ -77,12 +80,13 @@ def align(
         connector.pos.copy_(embedding.mean(0).expand(TOKENS, -1))
     optimizer = torch.optim.AdamW([{"params": list(connector.parameters())}, {"params": [bias]}])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [1.5e-3, 1e-2], total_steps=steps, pct_start=0.1)
-    rng = np.random.default_rng(seed)
-    losses: list[float] = []
+    rng, views = np.random.default_rng(seed), random.Random(seed)
+    losses: list[Tensor] = []
     for _ in track(range(steps), "aligning the connector with words"):
         rows = rng.choice(len(targets), min(_BATCH, len(targets)), replace=False)
-        views = rng.integers(0, course.features.shape[1], len(rows))
-        cells = torch.from_numpy(from_bytes(course.features[rows, views])).to(device)
+        with torch.no_grad():
+            shown = [random_view(views, mirror=True) for _ in rows]
+            cells = encoder(show(course.pictures[rows], shown, device))
         match = connector.directions(cells) @ directions.t()  # [B, tokens, words]
         logits = torch.logsumexp(_SHARPNESS * match, 1) - math.log(TOKENS) + bias
         said = torch.from_numpy(targets[rows]).to(device)
@@ -92,5 +96,5 @@ def align(
         nn.utils.clip_grad_norm_(connector.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        losses.append(loss.item())
-    return float(np.mean(losses[-50:]))
+        losses.append(loss.detach())
+    return float(torch.stack(losses[-50:]).mean())

@@ -1,4 +1,4 @@
-"""Courses: data sets with their teachers and features, and the mixture that says who is shown what at each step."""
+"""Courses: data sets with their teachers and pictures, and the mixture that says who is shown what at each step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lorgnette.device.errors import InputError
-from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
-from lorgnette.export.train.features import BAD_VIEWS, GOOD_VIEWS, View, encode_photos, from_bytes
 from lorgnette.export.train.lessons import (
     AbstentionTeacher,
     CaptionTeacher,
@@ -24,27 +21,24 @@ from lorgnette.export.train.lessons import (
     Teacher,
 )
 from lorgnette.export.train.naming import Namer, NamingTeacher
+from lorgnette.export.train.pictures import Pixels, blank, blurred, darkened, load_pictures
 from lorgnette.export.train.reading_lessons import LineWriter, ReadingTeacher
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.llm.evaluation.dataset import Photo, PhotoSet
 
 READING, ABSTENTION, NAMING = "reading", "abstention", "naming"
 _SPOILT = 700  # photographs that are also shown dark, blurred and blank
-_REASONS = ("it is too dark", "it is too blurred", "I see only a plain surface")
+_REASONS = {darkened: "it is too dark", blurred: "it is too blurred", blank: "I see only a plain surface"}
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """`features` int8 [photos, views, cells, channels] of `photos`, and who teaches about them."""
+    """`pictures` [photos, H, W, 3] of `photos`, and who teaches about them."""
 
     name: str
     photos: Sequence[Photo]
-    features: npt.NDArray[np.int8]
+    pictures: Pixels
     teach: Teacher
-
-    def cells(self, shown: Showing) -> npt.NDArray[np.float32]:
-        """float32 [cells, channels]."""
-        return from_bytes(self.features[shown.place, shown.view])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +47,15 @@ class Slot:
 
     course: Course
     shown: Showing
+
+    @property
+    def picture(self) -> Pixels:
+        picture: Pixels = self.course.pictures[self.shown.place]
+        return picture
+
+    @property
+    def photo(self) -> Photo:
+        return self.course.photos[self.shown.place]
 
     def lessons(self, rng: random.Random) -> list[Lesson]:
         return self.course.teach(self.shown, rng)
@@ -78,69 +81,51 @@ class Mixture:
 
     def _slot(self, number: int) -> Slot:
         period, place = divmod(number, len(self._period))
-        name = self._period[place]
-        seen = period * self._period.count(name) + self._rank[place]
-        return one_slot(self._courses[name], seen, self._seed, self._orders)
+        course = self._courses[self._period[place]]
+        turn, place = divmod(period * self._period.count(course.name) + self._rank[place], len(course.photos))
+        return Slot(course, Showing(self._order(course, turn)[place], turn))
 
-
-def one_slot(course: Course, seen: int, seed: int, orders: dict[tuple[str, int], list[int]]) -> Slot:
-    """The photograph that `course` shows after `seen` others. `orders` remembers the order of each turn."""
-    turn, place = divmod(seen, len(course.photos))
-    key = (course.name, turn)
-    if key not in orders:
-        orders[key] = random.Random(f"{seed} {course.name} {turn}").sample(
-            range(len(course.photos)), len(course.photos)
-        )
-    row = orders[key][place]
-    view = random.Random(f"{seed} view {course.name} {row}").randrange(course.features.shape[1])
-    return Slot(course, Showing(row, (view + turn) % course.features.shape[1], turn))
+    def _order(self, course: Course, turn: int) -> list[int]:
+        key = (course.name, turn)
+        if key not in self._orders:
+            rows = range(len(course.photos))
+            self._orders[key] = random.Random(f"{self._seed} {course.name} {turn}").sample(rows, len(rows))
+        return self._orders[key]
 
 
 class Library:
-    """The data sets of a run, encoded in `folder`."""
+    """The data sets of a run, opened one by one."""
 
-    def __init__(self, paths: Sequence[Path], encoder: Path, folder: Path, threads: int, recipe: Recipe) -> None:
+    def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
         self._sets = [PhotoSet(path) for path in paths]
-        self._encoder, self._folder, self._threads, self._recipe = encoder, folder, threads, recipe
+        self._recipe = recipe
 
-    def courses(self, tokenizer: Tokenizer) -> list[Course]:
+    def courses(self, tokenizer: Tokenizer, namer: Namer) -> list[Course]:
         """All data sets' train splits; a course in naming things made of the first with questions, and courses in
         reading and abstention made of the first with captions."""
-        courses = [self._course(photos, "train", GOOD_VIEWS) for photos in self._sets]
-        courses += [self._naming(course) for course in courses if isinstance(course.teach, QuestionTeacher)][:1]
+        courses = [self._course(photos, "train") for photos in self._sets]
+        asked = next((course for course in courses if isinstance(course.teach, QuestionTeacher)), None)
+        if asked and NAMING in self._recipe.mixture:
+            teacher = NamingTeacher(asked.teach, namer, namer.look_at(asked.pictures))
+            courses.append(Course(NAMING, asked.photos, asked.pictures, teacher))
         captioned = next((course for course in courses if course.photos[0].captions), None)
-        if captioned is None:
-            return courses
-        reader = ReadingTeacher(captioned.teach, LineWriter(tokenizer))
-        courses.append(Course(READING, captioned.photos, captioned.features, reader))
-        photos = next(each for each in self._sets if each.photos[0].captions)
-        rows = _rows(photos, "train")[:_SPOILT]
-        spoilt = self._encode(photos, rows, BAD_VIEWS, ABSTENTION)
-        teacher = AbstentionTeacher(captioned.teach, _REASONS)
-        courses.append(Course(ABSTENTION, captioned.photos[: len(rows)], spoilt, teacher))
+        if captioned:
+            reader = ReadingTeacher(captioned.teach, LineWriter(tokenizer))
+            courses.append(Course(READING, captioned.photos, captioned.pictures, reader))
+            courses.append(_spoilt(captioned))
         return courses
 
-    def _naming(self, course: Course) -> Course:
-        namer = Namer(read_legacy_checkpoint(self._encoder))
-        teacher = NamingTeacher(course.teach, namer, lambda shown: course.features[shown.place, shown.view])
-        return Course(NAMING, course.photos, course.features, teacher)
-
     def dev(self) -> list[Course]:
-        return [self._course(photos, "dev", GOOD_VIEWS[:1]) for photos in self._sets if _rows(photos, "dev")]
+        return [self._course(photos, "dev") for photos in self._sets if _rows(photos, "dev")]
 
-    def _course(self, photos: PhotoSet, split: str, views: Sequence[View]) -> Course:
+    def _course(self, photos: PhotoSet, split: str) -> Course:
         rows = _rows(photos, split)
         if not rows:
             raise InputError(
                 f"{photos.path} has no photographs of the split {split!r}", "name the split in index.jsonl"
             )
         chosen = [photos.photos[row] for row in rows]
-        features = self._encode(photos, rows, views, split)
-        return Course(photos.name, chosen, features, self._teacher(chosen))
-
-    def _encode(self, photos: PhotoSet, rows: Sequence[int], views: Sequence[View], name: str) -> npt.NDArray[np.int8]:
-        out = self._folder / f"{photos.name}-{name}.npy"
-        return encode_photos(photos, rows, views, self._encoder, out, self._threads)
+        return Course(photos.name, chosen, load_pictures(photos, rows), self._teacher(chosen))
 
     def _teacher(self, photos: Sequence[Photo]) -> Teacher:
         if photos[0].captions:
@@ -148,6 +133,18 @@ class Library:
         if photos[0].qa:
             return QuestionTeacher(photos)
         return LabelTeacher(photos)
+
+
+def _spoilt(course: Course) -> Course:
+    """The first photographs of `course`, dark, blurred and blank."""
+    count = min(_SPOILT, len(course.photos))
+    pictures = [spoil(course.pictures[place], random.Random(place)) for place in range(count) for spoil in _REASONS]
+    photos = [course.photos[place] for place in range(count) for _ in _REASONS]
+
+    def ask(shown: Showing, rng: random.Random) -> list[Lesson]:
+        return course.teach(Showing(shown.place // len(_REASONS), shown.turn), rng)
+
+    return Course(ABSTENTION, photos, np.stack(pictures), AbstentionTeacher(ask, [*_REASONS.values()] * count))
 
 
 def _rows(photos: PhotoSet, split: str) -> list[int]:

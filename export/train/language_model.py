@@ -51,6 +51,7 @@ class Layer(nn.Module):
         self.o = FrozenLinear([get(f"{prefix}.self_attn.o_proj.weight")])
         self.gate_up = FrozenLinear([get(f"{prefix}.mlp.{n}_proj.weight") for n in ("gate", "up")])
         self.down = FrozenLinear([get(f"{prefix}.mlp.down_proj.weight")])
+        self.dropout = 0.0
 
     def linears(self) -> Iterator[tuple[FrozenLinear, list[str]]]:
         """Each fused layer with the checkpoint names of its parts."""
@@ -90,29 +91,35 @@ class Layer(nn.Module):
         scores = (shared @ k.transpose(-1, -2)).float().view(batch, -1, length, k.shape[2]) * _HEAD**-0.5 + bias
         weights = scores.softmax(-1).to(half).view(batch, k.shape[1], -1, k.shape[2])
         mixed = (weights @ v).float().view(batch, -1, length, _HEAD).transpose(1, 2).reshape(-1, hidden)
-        x = x + self.o(mixed).view(batch, length, hidden)
+        x = x + self._drop(self.o(mixed)).view(batch, length, hidden)
         h = _rms_norm(x, self.norm2).reshape(-1, hidden)
         gate, up = self.gate_up(h).chunk(2, -1)
-        added: Tensor = self.down(nn.functional.silu(gate) * up)
+        added = self._drop(self.down(nn.functional.silu(gate) * up))
         return x + added.view(batch, length, hidden)
+
+    def _drop(self, added: Tensor) -> Tensor:
+        return nn.functional.dropout(added, self.dropout, self.training) if self.dropout else added
 
 
 class LanguageModel(nn.Module):
     """The decoder without its head; `embedding` [vocabulary, hidden] serves as the table and the (tied) head.
 
-    `weights` are float32 arrays under their Hugging Face names (rows of q and k in the Hugging Face order).
+    `weights` are float32 arrays under their Hugging Face names (rows of q and k in the Hugging Face order). `dropout`
+    is of what each half of a layer adds, while training.
     """
 
     embedding: Tensor
     norm: Tensor
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, weights: Mapping[str, npt.NDArray[Any]], dropout: float = 0.0) -> None:
         super().__init__()
         tensors = {name: torch.tensor(w, dtype=torch.float32) for name, w in weights.items()}
         self.register_buffer("embedding", tensors["model.embed_tokens.weight"], persistent=False)
         self.register_buffer("norm", tensors["model.norm.weight"], persistent=False)
         depth = 1 + max(int(name.split(".")[2]) for name in tensors if name.startswith("model.layers."))
         self.layers = nn.ModuleList([Layer(tensors, f"model.layers.{i}") for i in range(depth)])
+        for layer in self._layers():
+            layer.dropout = dropout
         self.step: Callable[..., Tensor] | None = None
 
     def quantize(self, x: Tensor, positions: Tensor, bias: Tensor) -> None:
@@ -141,7 +148,9 @@ class LanguageModel(nn.Module):
         """Input embeddings [B, L, hidden], positions [B, L], additive mask [B, L, L] -> final hidden states."""
         cos, sin = (t[:, None] for t in rotary_angles(positions))
         for layer in self._layers():
-            x = (self.step or Layer.forward)(layer, x, cos, sin, bias[:, None])
+            # Compiled for training alone: for a few examinations it would take longer than it saves.
+            forward = self.step if self.step and self.training else Layer.forward
+            x = forward(layer, x, cos, sin, bias[:, None])
         return _rms_norm(x, self.norm)
 
     def extend(self, x: Tensor, start: int, past: list[Cache] | None) -> tuple[Tensor, list[Cache]]:

@@ -17,15 +17,19 @@ from lorgnette.llm.evaluation.caption_questions import (
     Question,
     balanced_presence,
     clean_caption,
+    colour_checks,
+    more_colours,
     presence_question,
     short_questions,
     with_article,
 )
 from lorgnette.llm.evaluation.cider import consensus
 from lorgnette.llm.evaluation.dataset import Photo
+from lorgnette.llm.evaluation.matching import answer_group
 
 _WHAT = ("What is this?", "What am I holding?", "What is in front of me?", "What do you see?", "What product is this?")
 _WHERE_IS = re.compile(r"where(?:'s| is| are) (?:the|a|an) ((?:[a-z]+ )?[a-z]+)\?$", re.IGNORECASE)
+_TURNS_KEPT = 4
 _CONSENSUS_FLOOR = 0.3  # of the mean: even the oddest caption is true
 
 
@@ -44,10 +48,9 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """A photo is shown: its `place` in the split, which `view` of it, and for the how-manieth time (`turn`, from 0)."""
+    """A photo is shown: its `place` among those of a course, and for the how-manieth time (`turn`, from 0)."""
 
     place: int
-    view: int
     turn: int
 
 
@@ -59,26 +62,22 @@ class CaptionTeacher:
     """Lessons from captions. Presence questions are drawn anew for every turn, at most `per_object` for each answer.
 
     Captions that say what the others say count for more (M. Phan et al., "Consensus-based Sequence Training for Video
-    Captioning", 2017, "weighted cross-entropy"), and rare colours and counts for more than frequent ones.
+    Captioning", 2017, "weighted cross-entropy"), and rare colours, counts and verbs for more than frequent ones.
     """
 
     def __init__(self, photos: Sequence[Photo], per_object: int, seed: int) -> None:
         self._written = [photo.captions for photo in photos]
         self._captions = [tuple(map(clean_caption, texts)) for texts in self._written]
         self._weights = [_consensus_weights(scores) for scores in consensus(self._written)]
-        self._short = [short_questions(texts) for texts in self._written]
-        self._counts = Counter((q.kind, q.answers[0]) for questions in self._short for q in questions)
+        self._short = [[*short_questions(texts), *more_colours(texts)] for texts in self._written]
+        self._counts = Counter(_group(q) for questions in self._short for q in questions)
         self._commonest = Counter[str]()
         for (kind, _), count in self._counts.items():
             self._commonest[kind] = max(count, self._commonest[kind])
         self._per_object, self._seed = per_object, seed
-        self._turn = -1
-        self._presence: list[list[Question]] = []
+        self._turns: dict[int, list[list[Question]]] = {}
 
     def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
-        if shown.turn != self._turn:
-            drawn = random.Random(f"{self._seed} presence {shown.turn}")
-            self._turn, self._presence = shown.turn, balanced_presence(self._written, self._per_object, drawn)
         pairs = list(zip(self._captions[shown.place], self._weights[shown.place], strict=True))
         rng.shuffle(pairs)
         captions, weights = zip(*pairs, strict=True)
@@ -87,15 +86,27 @@ class CaptionTeacher:
             Lesson(q.kind, q.text, q.answers, (self._rarity(q),) * len(q.answers)) for q in self._short[shown.place]
         ]
         rng.shuffle(short)
-        presence = [Lesson(q.kind, q.text, q.answers) for q in self._presence[shown.place]]
-        return [Lesson("description", rng.choice(DESCRIBE), captions, weights), *short, *presence]
+        checks = colour_checks(self._written[shown.place], rng)
+        others = [Lesson(q.kind, q.text, q.answers) for q in (*self._presence(shown.turn)[shown.place], *checks)]
+        rng.shuffle(others)
+        return [Lesson("description", rng.choice(DESCRIBE), captions, weights), *short, *others]
+
+    def _presence(self, turn: int) -> list[list[Question]]:
+        """The presence questions of a turn; a few stay, since courses that share a teacher are at their own turns."""
+        if turn not in self._turns:
+            while len(self._turns) >= _TURNS_KEPT:
+                self._turns.pop(next(iter(self._turns)))
+            drawn = random.Random(f"{self._seed} presence {turn}")
+            self._turns[turn] = balanced_presence(self._written, self._per_object, drawn)
+        return self._turns[turn]
 
     def _rarity(self, question: Question) -> float:
-        """1 for the commonest colour or count, up to 3 for rarer ones: the root of how much rarer."""
-        if question.kind not in ("colour", "count"):
-            return 1.0
-        ratio = self._commonest[question.kind] / self._counts[question.kind, question.answers[0]]
-        return float(min(3.0, ratio**0.5))
+        """1 for the commonest answer of its kind, up to 3 for rarer ones: the root of how much rarer."""
+        return float(min(3.0, (self._commonest[question.kind] / self._counts[_group(question)]) ** 0.5))
+
+
+def _group(question: Question) -> tuple[str, str]:
+    return question.kind, answer_group(question.answers[0], question.kind)
 
 
 class QuestionTeacher:
@@ -149,14 +160,14 @@ class LabelTeacher:
 
 
 class AbstentionTeacher:
-    """Whatever is asked about a view on which nothing can be seen; `reasons` says why, view by view."""
+    """Whatever is asked about pictures on which nothing can be seen: `reasons` says why, picture by picture."""
 
     def __init__(self, ask: Teacher, reasons: Sequence[str]) -> None:
         self._ask = ask
         self._reasons = reasons
 
     def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
-        answer = f"I can't tell, {self._reasons[shown.view]}."
+        answer = f"I can't tell, {self._reasons[shown.place]}."
         lessons = self._ask(shown, rng)
         return [Lesson("abstention", one.question, (answer,)) for one in rng.sample(lessons, min(4, len(lessons)))]
 

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from lorgnette.export.embedded import AFTER_IMAGE, BEFORE_IMAGE, END_OF_ANSWER, END_OF_QUESTION
 from lorgnette.export.train.lessons import Lesson
 
-# A yes, a colour or a number is one token among the many of the captions; it counts for more.
-_KIND_WEIGHTS = {"presence": 2.0, "colour": 2.0, "count": 2.0, "label": 1.5}
+# A yes, a colour, a number or a verb is one token among the many of the captions; it counts for more.
+_KIND_WEIGHTS = {"presence": 2.0, "colour": 2.0, "count": 2.0, "activity": 2.0, "label": 1.5}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,22 @@ class Recipe:
     `mixture` are the shares of the photographs by course: data sets by name, and "naming",
     "reading" and "abstention". A run aligns
     the connector with words, trains `steps` on right answers, then `self_critical_steps` on captions of its own.
+    The last `encoder_stages` of the image encoder's seven learn too; the early ones cost most and gain least.
     `precision` is that of the frozen products ("" takes what suits the machine: int8 on a CPU, bf16 on a GPU).
     """
 
     steps: int = 1850
-    self_critical_steps: int = 250
-    align_steps: int = 600
+    self_critical_steps: int = 0  # hundreds, of large batches: fewer do harm
+    align_steps: int = 400
     batch: int = 8
     length: int = 160
     lora_rate: float = 5e-4
     connector_rate: float = 1e-3
+    encoder_rate: float = 1e-4
+    encoder_stages: int = 4
+    dropout: float = 0.1  # of what each half of a layer adds
+    workers: int = 0  # processes that make batches ahead
+    examined: int = 64  # dev photographs of the early figures
     self_critical_rate: float = 0.2  # of the rates above
     choice_weight: float = 0.06
     samples: int = 5

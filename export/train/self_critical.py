@@ -81,7 +81,7 @@ class Critic:
     def advantages(self, said: Sequence[str], written: Sequence[str]) -> list[float]:
         """For each caption: its reward less the mean reward of the others."""
         references = [text.rstrip(" .") + _END for text in written]
-        rewards = [self._scorer.score(_ended(text), references) for text in said]
+        rewards = self._scorer.scores([_ended(text) for text in said], references)
         total, others = sum(rewards), max(1, len(said) - 1)
         return [reward - (total - reward) / others for reward in rewards]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,14 +18,17 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from lorgnette.export.train.batches import Batch, BatchMaker
 from lorgnette.export.train.connector import TOKENS, Connector
 from lorgnette.export.train.courses import Course, Mixture, Slot
 from lorgnette.export.train.curves import draw_curves
+from lorgnette.export.train.encoder import Encoder
 from lorgnette.export.train.examination import Examination
 from lorgnette.export.train.language_model import LanguageModel, Layer
 from lorgnette.export.train.lessons import Lesson
 from lorgnette.export.train.objective import Losses, SampledHead, losses, states_and_targets
 from lorgnette.export.train.packing import PackedPhoto, Packer
+from lorgnette.export.train.pictures import View, show
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.export.train.self_critical import Critic, Speaker
 
@@ -34,6 +36,7 @@ _WARM_UP = 40
 _CHECKPOINT_EVERY = 50
 _EXAMINE_EVERY = 200
 _LAST_RATE = 0.02
+_LOOKED_THROUGH = 1200  # photographs whose lessons tell which tokens are frequent
 
 
 class Trainer:
@@ -45,6 +48,7 @@ class Trainer:
     def __init__(
         self,
         model: LanguageModel,
+        encoder: Encoder,
         connector: Connector,
         tokenizer: Tokenizer,
         courses: Sequence[Course],
@@ -56,23 +60,27 @@ class Trainer:
         negatives: int = 2048,
     ) -> None:
         self.device = device or torch.device("cpu")
-        self.model, self.connector = model.to(self.device), connector.to(self.device)
+        self.model, self.connector = model.to(self.device).eval(), connector.to(self.device)
+        self.encoder = encoder.to(self.device)
+        self.encoder.learn(recipe.encoder_stages)
         self.recipe, self.out = recipe, out
         self._packer = Packer(tokenizer, TOKENS, recipe.length)
         self._image = slice(self._packer.image_start, self._packer.image_start + TOKENS)
-        self._mixture = Mixture(courses, recipe.mixture, recipe.batch, recipe.seed)
+        mixture = Mixture(courses, recipe.mixture, recipe.batch, recipe.seed)
+        self._batches = BatchMaker(mixture, self._packer, recipe.seed)
         captions = [photo.captions for course in courses[:1] for photo in course.photos]
         self._critic = Critic(captions) if captions and captions[0] else None
         frequent = self.frequent_tokens()
         self.speaker = Speaker(model, self._packer, tokenizer, frequent)
         self._head = SampledHead(model.embedding, frequent, negatives)
-        self._examination = Examination(self, dev, recipe.seed)
-        lora = list(model.adapter().values())
-        self._parameters = [*lora, *connector.parameters()]
+        self._examination = Examination(self, dev, recipe.examined, recipe.seed)
+        lora, looking = list(model.adapter().values()), [p for p in encoder.parameters() if p.requires_grad]
+        self._parameters = [*lora, *connector.parameters(), *looking]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": lora, "rate": recipe.lora_rate},
                 {"params": list(connector.parameters()), "rate": recipe.connector_rate},
+                {"params": looking, "rate": recipe.encoder_rate},
             ],
             betas=(0.9, 0.98),
             weight_decay=0.01,
@@ -83,10 +91,10 @@ class Trainer:
     def steps(self) -> int:
         return self.recipe.steps + self.recipe.self_critical_steps
 
-    def images(self, slots: Sequence[Slot]) -> Tensor:
-        """Image tokens [B, tokens, hidden] of what is shown."""
-        cells = torch.from_numpy(np.stack([slot.course.cells(slot.shown) for slot in slots])).to(self.device)
-        tokens: Tensor = self.connector(cells)
+    def images(self, slots: Sequence[Slot], views: Sequence[View]) -> Tensor:
+        """Image tokens [B, tokens, hidden] of these views of what is shown."""
+        pixels = show(np.stack([slot.picture for slot in slots]), views, self.device)
+        tokens: Tensor = self.connector(self.encoder(pixels))
         return tokens
 
     def pack(self, lessons: Sequence[Lesson]) -> PackedPhoto:
@@ -106,15 +114,12 @@ class Trainer:
         sees = stacked("sees")
         return x, stacked("positions"), torch.zeros(sees.shape, device=self.device).masked_fill_(~sees, float("-inf"))
 
-    def _lessons(self, slots: Sequence[Slot], step: int) -> list[list[Lesson]]:
-        rng = random.Random(f"{self.recipe.seed} step {step}")
-        return [slot.lessons(rng) for slot in slots]
-
     def frequent_tokens(self) -> npt.NDArray[np.int64]:
         """The tokens of the answers of many lessons."""
         seen = np.zeros(len(self.model.embedding), np.int64)
-        for step in range(0, max(1, self.recipe.steps), max(1, self.recipe.steps // 150)):
-            for lessons in self._lessons(self._mixture.slots(step), step):
+        looks = max(1, _LOOKED_THROUGH // self.recipe.batch)
+        for step in range(0, max(1, self.recipe.steps), max(1, self.recipe.steps // looks)):
+            for lessons in self._batches.lessons(step):
                 for lesson in lessons:
                     if lesson.kind != "reading":
                         for answer in (*lesson.answers, *lesson.wrong):
@@ -125,24 +130,26 @@ class Trainer:
         """Round the frozen weights as the recipe says and compile the layer. Call once, after any `resume`."""
         precision = self.recipe.precision or ("int8" if self.device.type == "cpu" else "bf16")
         if precision == "int8":
-            slots = self._mixture.slots(0)
+            batch = self._batches.make(0)
             with torch.no_grad():
-                packed = [self.pack(lessons) for lessons in self._lessons(slots, 0)]
-                self.model.quantize(*self._inputs(self.images(slots), packed))
+                images = self.images(self._batches.slots(0), batch.views)
+                self.model.quantize(*self._inputs(images, batch.packed))
         elif precision == "bf16":
             self.model.to_bfloat16()
         self.model.step = torch.compile(Layer.forward)
 
-    def train_step(self) -> dict[str, float]:
-        """One step; returns its losses by name."""
-        slots = self._mixture.slots(self.step)
-        lessons = self._lessons(slots, self.step)
-        critical = self.step >= self.recipe.steps and self._critic is not None
-        if critical:
-            lessons = self._with_own_captions(slots, lessons)
-        images = self.images(slots)
-        packed = [self.pack(each) for each in lessons]
-        found = self.losses(images, packed, np.random.default_rng([self.recipe.seed, self.step]))
+    def train_step(self, batch: Batch | None = None) -> dict[str, float]:
+        """One step, on `batch` if it has been made already; returns its losses by name."""
+        batch = batch or self._batches.make(self.step)
+        slots, packed = self._batches.slots(self.step), batch.packed
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout and of drawn captions
+        if self.step >= self.recipe.steps and self._critic is not None:
+            packed = self._with_own_captions(slots, batch)
+        self.model.train()
+        found = self.losses(
+            self.images(slots, batch.views), packed, np.random.default_rng([self.recipe.seed, self.step])
+        )
+        self.model.eval()
         loss = found.told
         if not math.isnan(found.right):
             loss = loss + self.recipe.choice_weight * found.chosen
@@ -156,25 +163,23 @@ class Trainer:
         values = torch.stack([found.told, found.chosen]).tolist()
         return {"loss": values[0], "choice_loss": values[1], "choice_right": found.right}
 
-    def _with_own_captions(self, slots: Sequence[Slot], lessons: list[list[Lesson]]) -> list[list[Lesson]]:
+    def _with_own_captions(self, slots: Sequence[Slot], batch: Batch) -> list[PackedPhoto]:
         """The lessons, with what the model itself says in place of what people wrote, weighted by how good it is."""
         assert self._critic is not None
-        rows = [i for i, each in enumerate(lessons) if each and each[0].kind == "description"]
+        rows = [i for i, each in enumerate(batch.lessons) if each and each[0].kind == "description"]
         if not rows:
-            return lessons
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+            return batch.packed
         with torch.no_grad():
-            images = self.images([slots[i] for i in rows])
-        asked = lessons[rows[0]][0].question
+            images = self.images([slots[i] for i in rows], [batch.views[i] for i in rows])
+        asked = batch.lessons[rows[0]][0].question
         said = self.speaker.say(images, asked, samples=self.recipe.samples, greedy=False)
-        out = list(lessons)
+        packed = list(batch.packed)
         for i, captions in zip(rows, said, strict=True):
-            photo = slots[i].course.photos[slots[i].shown.place]
-            rewards = self._critic.advantages(captions, photo.captions)
+            rewards = self._critic.advantages(captions, slots[i].photo.captions)
             advantages = tuple(self.recipe.reward_scale * reward for reward in rewards)
-            own = replace(lessons[i][0], question=asked, answers=tuple(captions), weights=advantages)
-            out[i] = [own, *lessons[i][1:]]
-        return out
+            own = replace(batch.lessons[i][0], question=asked, answers=tuple(captions), weights=advantages)
+            packed[i] = self.pack([own, *batch.lessons[i][1:]])
+        return packed
 
     def _schedule(self) -> float:
         if self.step >= self.recipe.steps:
@@ -190,8 +195,8 @@ class Trainer:
             bar = progress.add_task("", total=self.steps, completed=self.step, loss=float("nan"))
             records: list[dict[str, float]] = []
             started = time.monotonic()
-            while self.step < self.steps:
-                records.append(self.train_step())
+            for batch in self._batches.ahead(range(self.step, self.steps), self.recipe.workers):
+                records.append(self.train_step(batch))
                 progress.update(bar, completed=self.step, loss=float(np.mean([r["loss"] for r in records[-20:]])))
                 if self.step % _CHECKPOINT_EVERY == 0 or self.step == self.steps:
                     seconds = (time.monotonic() - started) / len(records)
@@ -210,8 +215,11 @@ class Trainer:
 
     def trained(self) -> dict[str, Tensor]:
         """The trainable tensors by their names in the adapter file."""
-        connector = {f"con.{name}": value for name, value in self.connector.state_dict().items()}
-        return connector | {name: value.detach() for name, value in self.model.adapter().items()}
+        out = {f"con.{name}": value for name, value in self.connector.state_dict().items()}
+        out |= {name: value.detach() for name, value in self.model.adapter().items()}
+        if self.recipe.encoder_stages:
+            out |= {f"enc.{name}": value.detach() for name, value in self.encoder.tensors().items()}
+        return out
 
     def save(self) -> None:
         """Write `adapter.safetensors` (float16) and, for `resume`, `checkpoint.pt`; each replaced in one step."""
@@ -234,7 +242,11 @@ class Trainer:
         return True
 
     def start_from(self, trained: Mapping[str, Tensor]) -> None:
-        """Take the trainable tensors, by their names in the adapter file, from somewhere else."""
+        """Take the trainable tensors, by their names in the adapter file, from somewhere else.
+
+        An encoder that was not trained there stays as it is.
+        """
         with torch.no_grad():
             for name, value in self.trained().items():
-                value.copy_(trained[name])
+                if name in trained or not name.startswith("enc."):
+                    value.copy_(trained[name])

@@ -107,6 +107,16 @@ _ACTORS = (
 )
 _PAINT = _COLOURS.replace(" ", "|")
 _COLOUR_OF = re.compile(rf"\b((?:{_PAINT})(?:(?: and |, | )(?:{_PAINT}))?) ({'|'.join(_COLOURED.split())})\b")
+# Things that training also asks the colour of; the evaluation keeps to the list above.
+_ALSO_COLOURED = (
+    "sweatshirt hoodie jackets hats dresses vests jerseys helmets outfits clothes clothing costume jeans wetsuit"
+    " bikini leotard snowsuit parka overalls apron robe cape tutu scarf bandanna headband mask gloves boots shoes"
+    " sneakers goggles sunglasses beard backpack bag purse harness leash puppy poodle cat cow duck grass lawn field"
+    " sky water snow sand flowers tulips building house wall door floor carpet bench chair couch blanket sheet mat pole"
+    " rail railing sign slide swing tunnel tent tube ramp rope hoop ring disc balloon balls bucket cup stick cones"
+    " flags ribbon parachute guitar skateboard board surfboard sled canoe raft bicycle bus jeep train wagon"
+)
+_ALSO_COLOUR_OF = re.compile(rf"\b({_PAINT}) ({'|'.join(_ALSO_COLOURED.split())})\b")
 _COUNT_OF = re.compile(rf"\b({'|'.join(_NUMBERS.split())}) (?:\w+ )?({'|'.join(_COUNTED.split())})\b")
 _DOING = re.compile(
     rf"^(?:a|an|the|one) (?:[\w-]+ ){{0,3}}?({'|'.join(_ACTORS.split())})"
@@ -159,17 +169,42 @@ def presence_question(name: str, rng: random.Random) -> str:
     return rng.choice(_PRESENCE).format(a=with_article(name))
 
 
-def _colours(captions: Sequence[str]) -> Iterator[Question]:
+def _named_colours(captions: Sequence[str], colour_of: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """Things and their colours, where at least half of those who name one name the same."""
     found: dict[str, Counter[str]] = {}
     for caption in captions:
-        for colour, thing in _COLOUR_OF.findall(caption.lower()):
+        for colour, thing in colour_of.findall(caption.lower()):
             plain = " and ".join(_SPELLING.get(c, c) for c in re.split(r" and |, | ", colour))
             found.setdefault(thing, Counter())[plain] += 1
     for thing, votes in found.items():
         best, count = votes.most_common(1)[0]
         if count * 2 >= votes.total():
-            verb = "are" if thing.endswith("s") and thing not in ("dress", "glass") else "is"
-            yield Question("colour", f"What color {verb} the {thing}?", (f"{best.capitalize()}.",))
+            yield thing, best
+
+
+def _colours(captions: Sequence[str], colour_of: re.Pattern[str] = _COLOUR_OF) -> Iterator[Question]:
+    for thing, colour in _named_colours(captions, colour_of):
+        yield Question("colour", f"What color {_is(thing)} the {thing}?", (f"{colour.capitalize()}.",))
+
+
+def _is(thing: str) -> str:
+    return "are" if thing.endswith("s") and thing not in ("dress", "grass", "harness", "canvas") else "is"
+
+
+def more_colours(captions: Sequence[str]) -> list[Question]:
+    """Colour questions about things that `short_questions` does not ask about."""
+    return list(_colours(captions, _ALSO_COLOUR_OF))
+
+
+def colour_checks(captions: Sequence[str], rng: random.Random) -> list[Question]:
+    """For each coloured thing: is it of its colour (yes), is it of one that nobody names (no)."""
+    said = set().union(*words_of(captions))
+    others = sorted(set(_COLOURS.split()) - said - _SPELLING.keys())
+    out = []
+    for thing, colour in (*_named_colours(captions, _COLOUR_OF), *_named_colours(captions, _ALSO_COLOUR_OF)):
+        for asked, answer in ((colour, "Yes."), (rng.choice(others), "No.")):
+            out.append(Question("presence", f"{_is(thing).capitalize()} the {thing} {asked}?", (answer,)))
+    return out
 
 
 def _counts(captions: Sequence[str]) -> Iterator[Question]:

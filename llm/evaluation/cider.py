@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 _ORDERS = 4
 _SIGMA = 6.0  # of the length penalty, in words
@@ -34,6 +35,14 @@ def _weigh(counts: Ngrams, documents: Ngrams, photos: int) -> tuple[list[dict[tu
     return vectors, [math.sqrt(sum(w * w for w in vector.values())) for vector in vectors]
 
 
+class _Weighed(NamedTuple):
+    """A caption's length in words, and its TF-IDF vectors by order with their norms."""
+
+    length: int
+    vectors: list[dict[tuple[str, ...], float]]
+    norms: list[float]
+
+
 class CiderScorer:
     """Scores captions against references with the document frequencies of a fixed collection.
 
@@ -48,18 +57,34 @@ class CiderScorer:
 
     def score(self, candidate: str, references: Sequence[str]) -> float:
         """CIDEr-D of one caption: 0 to 10, a good one scores around 1."""
-        words = caption_words(candidate)
-        mine, my_norms = _weigh(_ngrams(words), self._documents, self._photos)
-        total = 0.0
-        for reference in references:
-            theirs = caption_words(reference)
-            vectors, norms = _weigh(_ngrams(theirs), self._documents, self._photos)
-            penalty = math.exp(-((len(words) - len(theirs)) ** 2) / (2 * _SIGMA**2))
-            for a, b, norm_a, norm_b in zip(mine, vectors, my_norms, norms, strict=True):
-                if norm_a and norm_b:
-                    overlap = sum(min(weight, b[gram]) * b[gram] for gram, weight in a.items() if gram in b)
-                    total += penalty * overlap / (norm_a * norm_b)
-        return _SCALE * total / (_ORDERS * len(references))
+        return self.scores([candidate], references)[0]
+
+    def scores(self, candidates: Sequence[str], references: Sequence[str]) -> list[float]:
+        """CIDEr-D of several captions of one photo."""
+        theirs = [self._weighed(text) for text in references]
+        return [_mean_agreement(self._weighed(text), theirs) for text in candidates]
+
+    def among(self, captions: Sequence[str]) -> list[float]:
+        """CIDEr-D of each of a photo's captions against the others."""
+        weighed = [self._weighed(text) for text in captions]
+        return [_mean_agreement(one, [*weighed[:i], *weighed[i + 1 :]]) for i, one in enumerate(weighed)]
+
+    def _weighed(self, text: str) -> _Weighed:
+        words = caption_words(text)
+        return _Weighed(len(words), *_weigh(_ngrams(words), self._documents, self._photos))
+
+
+def _mean_agreement(mine: _Weighed, others: Sequence[_Weighed]) -> float:
+    return _SCALE * sum(_agreement(mine, theirs) for theirs in others) / (_ORDERS * len(others))
+
+
+def _agreement(mine: _Weighed, theirs: _Weighed) -> float:
+    total = 0.0
+    for a, b, norm_a, norm_b in zip(mine.vectors, theirs.vectors, mine.norms, theirs.norms, strict=True):
+        if norm_a and norm_b:
+            overlap = sum(min(weight, b[gram]) * b[gram] for gram, weight in a.items() if gram in b)
+            total += overlap / (norm_a * norm_b)
+    return total * math.exp(-((mine.length - theirs.length) ** 2) / (2 * _SIGMA**2))
 
 
 def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
@@ -74,9 +99,4 @@ def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> l
 def consensus(captions: Sequence[Sequence[str]]) -> list[list[float]]:
     """How well each caption of a photo agrees with the photo's others: its CIDEr-D against them."""
     scorer = CiderScorer(captions)
-    return [
-        [scorer.score(text, [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts)]
-        if len(texts) > 1
-        else [1.0] * len(texts)
-        for texts in captions
-    ]
+    return [scorer.among(texts) if len(texts) > 1 else [1.0] * len(texts) for texts in captions]

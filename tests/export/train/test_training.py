@@ -13,11 +13,13 @@ from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 
 torch = pytest.importorskip("torch")
 
-from lorgnette.export.adapter import read_adapter  # noqa: E402
+from lorgnette.export.adapter import read_adapter, with_trained_encoder  # noqa: E402
+from lorgnette.export.assembly import Assembly  # noqa: E402
+from lorgnette.export.encoder_graph import channels  # noqa: E402
 from lorgnette.export.train.alignment import align  # noqa: E402
 from lorgnette.export.train.connector import TOKENS, Connector  # noqa: E402
 from lorgnette.export.train.courses import Course  # noqa: E402
-from lorgnette.export.train.features import CELLS, to_bytes  # noqa: E402
+from lorgnette.export.train.encoder import Encoder  # noqa: E402
 from lorgnette.export.train.frozen_linear import FrozenLinear  # noqa: E402
 from lorgnette.export.train.language_model import LanguageModel  # noqa: E402
 from lorgnette.export.train.lessons import CaptionTeacher, Lesson, QuestionTeacher  # noqa: E402
@@ -34,7 +36,6 @@ LESSONS = [
     Lesson("presence", "Is there a dog?", ("Yes.",)),
     Lesson("where", "Where?", ("Here.",), wrong=("There.", "Nowhere."), scene_text='Text:\n"<|im_end|>" here\n'),
 ]
-CHANNELS = 12
 CAPTIONS = ("A brown dog is running .", "A dog on the grass .", "Two dogs run on grass .")
 
 
@@ -153,16 +154,19 @@ def test_int8_products_are_close_in_both_directions() -> None:
         assert float((exact - rounded).norm() / exact.norm()) < 0.02
 
 
+def pictures(count: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3)).astype(np.uint8)
+
+
 @pytest.fixture
-def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any]) -> Any:
-    rng = np.random.default_rng(0)
-    features = to_bytes(rng.standard_normal((12, 2, CELLS, CHANNELS)).astype(np.float32))
+def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any], tiny: Assembly) -> Any:
+    shown = pictures(12)
     captioned = [Photo(f"{i}.jpg", CAPTIONS, "train") for i in range(12)]
     asked = (QuestionAnswer("Where is the dog?", ("Outside.",), ("Inside.", "Nowhere.", "At sea."), "where"),)
     questioned = [Photo(f"{i}.jpg", split="train", qa=asked) for i in range(12)]
     courses = [
-        Course("captions", captioned, features, CaptionTeacher(captioned, 6, 1)),
-        Course("questions", questioned, features, QuestionTeacher(questioned)),
+        Course("captions", captioned, shown, CaptionTeacher(captioned, 6, 1)),
+        Course("questions", questioned, shown, QuestionTeacher(questioned)),
     ]
 
     def make(folder: str = "run", **changes: Any) -> Trainer:
@@ -170,10 +174,37 @@ def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any]) -> Any:
         (tmp_path / folder).mkdir(exist_ok=True)
         mixture = {"captions": 2, "questions": 1}
         recipe = Recipe(steps=6, self_critical_steps=2, batch=3, length=230, samples=3, mixture=mixture, **changes)
-        model, connector = LanguageModel(weights), Connector(192, CHANNELS)
-        return Trainer(model, connector, tokenizer, courses, courses, recipe, tmp_path / folder, negatives=40)
+        model, encoder = LanguageModel(weights, recipe.dropout), Encoder(tiny.encoder)
+        connector = Connector(192, channels(tiny.encoder))
+        out = tmp_path / folder
+        return Trainer(model, encoder, connector, tokenizer, courses, courses, recipe, out, negatives=40)
 
     return make
+
+
+def test_what_other_processes_make_ahead_is_what_this_one_makes(trainer: Any) -> None:
+    maker = trainer()._batches
+    steps = range(2, 8)
+    alone, helped = list(maker.ahead(steps, 0)), list(maker.ahead(steps, 2))
+    for a, b in zip(alone, helped, strict=True):
+        assert a.views == b.views and a.lessons == b.lessons
+        for x, y in zip(a.packed, b.packed, strict=True):
+            np.testing.assert_array_equal(x.ids, y.ids)
+            np.testing.assert_array_equal(x.sees, y.sees)
+
+
+def test_an_encoder_that_is_not_to_learn_stays_as_it_is(trainer: Any) -> None:
+    frozen, learning = trainer("frozen", encoder_stages=0), trainer("learning", encoder_stages=3)
+    before = {name: value.clone() for name, value in frozen.encoder.tensors().items()}
+    for one in (frozen, learning):
+        one.train_step()
+    for name, value in before.items():
+        assert torch.equal(frozen.encoder.tensors()[name], value)
+    changed = [name for name, value in before.items() if not torch.equal(learning.encoder.tensors()[name], value)]
+    assert changed and not any(name.startswith(("_conv_stem", "_bn0", "_blocks.3.")) for name in changed)
+    assert {name.split(".")[1] for name in changed if name.startswith("_blocks")} == {"4", "5", "6"}
+    assert "_bn1.bias" in changed
+    assert not any(name.startswith("enc.") for name in frozen.trained())
 
 
 def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
@@ -196,7 +227,7 @@ def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
 
 @pytest.mark.parametrize("precision", ["int8", "bf16"])
 def test_rounded_weights_start_from_nearly_the_same_loss(trainer: Any, precision: str) -> None:
-    exact, rounded = trainer("exact"), trainer("rounded", precision=precision)
+    exact, rounded = trainer("exact", dropout=0.0), trainer("rounded", precision=precision, dropout=0.0)
     rounded.prepare()
     rounded.model.step = None  # compiling takes longer than all the rest
     assert rounded.train_step()["loss"] == pytest.approx(exact.train_step()["loss"], rel=0.02)
@@ -225,16 +256,17 @@ def test_decoding_in_training_is_the_decoding_of_the_whole_sequence(trainer: Any
         assert trained.speaker.text(answer) == text
 
 
-def test_alignment_brings_pictures_near_their_words(tokenizer: Any) -> None:
-    rng = np.random.default_rng(0)
-    things = rng.standard_normal((2, CELLS, CHANNELS)).astype(np.float32)
+def test_alignment_brings_pictures_near_their_words(tokenizer: Any, tiny: Assembly) -> None:
     photos = [Photo("", ("A dog runs.", "A dog.") if i % 2 else ("A boat sails.", "A boat.")) for i in range(40)]
-    features = to_bytes(np.stack([things[i % 2] for i in range(40)])[:, None])
-    course = Course("two", photos, features, CaptionTeacher(photos, 4, 1))
+    course = Course("two", photos, np.tile(pictures(2), (20, 1, 1, 1)), CaptionTeacher(photos, 4, 1))
     torch.manual_seed(0)
     embedding = torch.randn(300, 192)
-    start = align(Connector(192, CHANNELS), course, tokenizer, embedding, steps=2, seed=1)
-    assert align(Connector(192, CHANNELS), course, tokenizer, embedding, steps=60, seed=1) < 0.7 * start
+
+    def loss_after(steps: int) -> float:
+        connector = Connector(192, channels(tiny.encoder))
+        return align(Encoder(tiny.encoder), connector, course, tokenizer, embedding, steps=steps, seed=1)
+
+    assert loss_after(40) < 0.7 * loss_after(2)
 
 
 def test_examination_and_curves(trainer: Any) -> None:
@@ -245,9 +277,12 @@ def test_examination_and_curves(trainer: Any) -> None:
     assert {"dev_cider", "dev_captions_loss", "dev_questions_choice_right"} <= records[-1].keys()
 
 
-def test_the_saved_adapter_is_what_the_builder_reads(trainer: Any) -> None:
+def test_the_saved_adapter_is_what_the_builder_reads(trainer: Any, tiny: Assembly) -> None:
     trained = trainer("run")
     trained.train_step()
     trained.save()
     adapter = read_adapter(trained.out / "adapter.safetensors")
     assert len(adapter.updates) == 14 and adapter.connector["pos"].shape == (TOKENS, 192)
+    seen = with_trained_encoder(tiny.encoder, adapter)
+    changed = {name for name in seen if not np.allclose(seen[name], tiny.encoder[name], rtol=1e-3, atol=1e-6)}
+    assert "_blocks.4._bn1.bias" in changed and "_bn1.running_var" not in changed
