@@ -4,7 +4,7 @@ language model, and the image encoder's tensors where these were trained too."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,24 @@ def calibrate(path: Path, report: Path) -> dict[str, float]:
     save_file(tensors, partial, {_CONFIDENCE: json.dumps(kept)})
     partial.replace(path)
     return kept
+
+
+def average(paths: Sequence[Path], out: Path) -> None:
+    """Write the mean of the adapters' tensors, in float16. Raises `WeightsFormatError` if they are not of one shape."""
+    try:
+        adapters = [load_file(path) for path in paths]
+    except (OSError, SafetensorError) as error:
+        raise WeightsFormatError(f"cannot read the adapters: {error}", _HINT) from error
+    shapes = [{name: array.shape for name, array in adapter.items()} for adapter in adapters]
+    if any(shape != shapes[0] for shape in shapes):
+        raise WeightsFormatError("the adapters hold different tensors", "average adapters of one training")
+    mean = {
+        name: np.asarray(np.mean([adapter[name].astype(np.float32) for adapter in adapters], axis=0), np.float16)
+        for name in adapters[0]
+    }
+    partial = out.with_suffix(".partial")
+    save_file(mean, partial)
+    partial.replace(out)
 
 
 def merge(weights: LlamaWeights, adapter: Adapter) -> LlamaWeights:

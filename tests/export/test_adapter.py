@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lorgnette.export.adapter import calibrate, merge, read_adapter
+from lorgnette.export.adapter import average, calibrate, merge, read_adapter, with_trained_encoder
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.llama import WeightsFormatError
 
@@ -87,3 +87,25 @@ def test_a_report_without_calibration(tiny: Assembly, tmp_path: Path, content: s
     report.write_text(content)
     with pytest.raises(WeightsFormatError, match="cannot take the calibration"):
         calibrate(path, report)
+
+
+def test_an_average_is_between(tiny: Assembly, tmp_path: Path) -> None:
+    first, second, out = (tmp_path / f"{name}.safetensors" for name in "abc")
+    stored = tensors(tiny)
+    save_file(stored, first)
+    save_file({name: np.asarray(array + 2, np.float16) for name, array in stored.items()}, second)
+    average([first, second], out)
+    mean, start = read_adapter(out), read_adapter(first)
+    for name, array in start.connector.items():
+        np.testing.assert_allclose(mean.connector[name], array + 1, atol=0.01)
+    save_file({"con.g": np.ones((), np.float16)}, second)
+    with pytest.raises(WeightsFormatError, match="different tensors"):
+        average([first, second], out)
+
+
+@pytest.mark.parametrize("name", ["_conv_head.bias", "_conv_stem.weight"])
+def test_trained_encoders_that_do_not_fit(tiny: Assembly, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "adapter.safetensors"
+    save_file(tensors(tiny) | {f"enc.{name}": np.zeros((3, 3), np.float16)}, path)
+    with pytest.raises(WeightsFormatError, match="does not fit the image encoder"):
+        with_trained_encoder(tiny.encoder, read_adapter(path))
