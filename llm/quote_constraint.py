@@ -2,6 +2,7 @@
 
 At each step the tokens that would leave every line are ruled out, so that a quote, once opened, is one of the lines
 from its first letter to its last, whatever the model's own idea of spelling; where nothing is written none can open.
+And what a sign says is only ever said in quotes: behind "says" one has to open.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lorgnette.llm.vocabulary import Vocabulary
 Mask = npt.NDArray[np.bool_]
 # Inside a quote: for each line that it may still be, the bytes to come. None outside, empty where there is no way on.
 _Rest = tuple[bytes, ...] | None
+_SAYS = b"says"
 
 
 class QuoteConstraint:
@@ -32,11 +34,17 @@ class QuoteConstraint:
         self._rest: _Rest = None
         self._outside = np.arange(size) < len(vocabulary.tokens)
         self._allow_quotes(self._outside)
+        self._opening = np.zeros(size, np.bool_)
+        for token_id in vocabulary.with_quote:
+            opens = (vocabulary.tokens[token_id] or b"").lstrip().startswith(b'"')
+            self._opening[token_id] = opens and self._outside[token_id]
+        self._end = b""  # of what has been said
 
     def allowed(self) -> Mask:
         """bool [size]: which tokens may come next. Not to be changed by the caller."""
         if self._rest is None:
-            return self._outside
+            says = self._end.rstrip().endswith(_SAYS) and self._opening.any()
+            return self._opening if says else self._outside
         mask = np.zeros(self._size, np.bool_)
         ids, longest = self._vocabulary.ids, self._vocabulary.longest
         for rest in self._rest:
@@ -49,7 +57,9 @@ class QuoteConstraint:
 
     def push(self, token_id: int) -> None:
         """Take note of the token that was chosen."""
-        self._rest = self._after(self._rest, self._vocabulary.tokens[token_id] or b"")
+        piece = self._vocabulary.tokens[token_id] or b""
+        self._rest = self._after(self._rest, piece)
+        self._end = (self._end + piece)[-len(_SAYS) - 1 :]
 
     def _allow_quotes(self, mask: Mask) -> None:
         for token_id in self._vocabulary.with_quote:

@@ -79,6 +79,8 @@ def passes(answer: str, *lines: str) -> bool:
         ('It says "Café ☕ 5 €"', ("Café ☕ 5 €",)),
         ('("EXIT")', ("EXIT",)),
         ("It's the sign's end.", ("EXIT",)),
+        ("It says nothing.", ()),
+        ("What it may say is EXIT.", ("EXIT",)),
     ],
 )
 def test_what_may_be_said(answer: str, lines: tuple[str, ...]) -> None:
@@ -97,6 +99,8 @@ def test_what_may_be_said(answer: str, lines: tuple[str, ...]) -> None:
         ('It says "EXIT" and "PUSH".', ("EXIT",)),
         ('It says "EXIT', ("EXIT",)),
         ('It says "AB".', ("A", "B")),
+        ("It says EXIT.", ("EXIT",)),
+        ('It says push "EXIT".', ("EXIT",)),
     ],
 )
 def test_what_may_not(answer: str, lines: tuple[str, ...]) -> None:
