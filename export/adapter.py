@@ -73,9 +73,7 @@ def calibrate(path: Path, report: Path) -> dict[str, float]:
         raise WeightsFormatError(
             f"cannot take the calibration of {report} into {path}: {error}", "evaluate on more photographs first"
         ) from error
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {_CONFIDENCE: json.dumps(kept)})
-    partial.replace(path)
+    _save(tensors, path, {_CONFIDENCE: json.dumps(kept)})
     return kept
 
 
@@ -92,9 +90,14 @@ def average(paths: Sequence[Path], out: Path) -> None:
         name: np.asarray(np.mean([adapter[name].astype(np.float32) for adapter in adapters], axis=0), np.float16)
         for name in adapters[0]
     }
-    partial = out.with_suffix(".partial")
-    save_file(mean, partial)
-    partial.replace(out)
+    _save(mean, out)
+
+
+def _save(tensors: dict[str, npt.NDArray[Any]], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a file in one step, so that an interruption leaves what was there."""
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
 
 
 def merge(weights: LlamaWeights, adapter: Adapter) -> LlamaWeights:

@@ -67,6 +67,10 @@ class Convolution:
     relu6: bool = True
 
 
+STEM = Convolution("_conv_stem", "_bn0", stride=2)
+HEAD = Convolution("_conv_head", "_bn1")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """An inverted residual block of the `stage`-th stage."""
@@ -174,7 +178,7 @@ def encoder_nodes(weights: Arrays, pixels: str, features: str) -> tuple[list[Nod
 def _network(stack: _ConvStack, pixels: str, output: str) -> str:
     """The whole EfficientNet-Lite; returns the name of the fine stage's result."""
     fine = ""
-    x = stack.conv(pixels, Convolution("_conv_stem", "_bn0", stride=2))
+    x = stack.conv(pixels, STEM)
     for block in blocks(stack.weights):
         y = x
         for convolution in block.convolutions:
@@ -182,13 +186,13 @@ def _network(stack: _ConvStack, pixels: str, output: str) -> str:
         x = stack.node("Add", [y, x], f"{block.name}.out") if block.residual else y
         if block.stage == FINE_STAGE:
             fine = x
-    stack.conv(x, Convolution("_conv_head", "_bn1"), output)
+    stack.conv(x, HEAD, output)
     return fine
 
 
 def _fine_width(weights: Arrays) -> int:
-    widths = [array.shape[0] for name, array in weights.items() if name.endswith("._project_conv.weight")]
-    return int(list(dict.fromkeys(widths))[FINE_STAGE])
+    name = next(block.name for block in blocks(weights) if block.stage == FINE_STAGE)
+    return int(weights[f"{name}._project_conv.weight"].shape[0])
 
 
 def _unit_variance(stack: _ConvStack, x: str) -> str:

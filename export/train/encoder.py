@@ -20,6 +20,8 @@ from lorgnette.export.encoder_graph import (
     FINE_EPSILON,
     FINE_STAGE,
     FOLD,
+    HEAD,
+    STEM,
     STRIDE,
     Convolution,
     blocks,
@@ -79,7 +81,7 @@ class Encoder(nn.Module):
 
     def _network(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.contiguous(memory_format=torch.channels_last)  # a third faster than the other order, on a CPU too
-        x = self._convolve(x, Convolution("_conv_stem", "_bn0", stride=2))
+        x = self._convolve(x, STEM)
         fine = x
         for block in self._blocks:
             y = x
@@ -88,7 +90,7 @@ class Encoder(nn.Module):
             x = x + y if block.residual else y
             if block.stage == FINE_STAGE:
                 fine = x
-        return self._convolve(x, Convolution("_conv_head", "_bn1")), fine
+        return self._convolve(x, HEAD), fine
 
     def _convolve(self, x: Tensor, convolution: Convolution) -> Tensor:
         norm = convolution.norm_name
