@@ -129,7 +129,8 @@ class Library:
 
     def _teacher(self, photos: Sequence[Photo]) -> Teacher:
         if photos[0].captions:
-            return CaptionTeacher(photos, self._recipe.presence_per_object, self._recipe.seed)
+            recipe = self._recipe
+            return CaptionTeacher(photos, recipe.presence_per_object, recipe.seed, captions=recipe.captions)
         if photos[0].qa:
             return QuestionTeacher(photos)
         return LabelTeacher(photos)

@@ -59,13 +59,15 @@ Teacher = Callable[[Showing, random.Random], list[Lesson]]
 
 
 class CaptionTeacher:
-    """Lessons from captions. Presence questions are drawn anew for every turn, at most `per_object` for each answer.
+    """Lessons from captions, of which a picture shows `captions` each time. Presence questions are drawn anew for every
+    turn, at most `per_object` for each answer.
 
     Captions that say what the others say count for more (M. Phan et al., "Consensus-based Sequence Training for Video
     Captioning", 2017, "weighted cross-entropy"), and rare colours, counts and verbs for more than frequent ones.
     """
 
-    def __init__(self, photos: Sequence[Photo], per_object: int, seed: int) -> None:
+    def __init__(self, photos: Sequence[Photo], per_object: int, seed: int, *, captions: int = 5) -> None:
+        self._shown = captions
         self._written = [photo.captions for photo in photos]
         self._captions = [tuple(map(clean_caption, texts)) for texts in self._written]
         self._weights = [_consensus_weights(scores) for scores in consensus(self._written)]
@@ -80,7 +82,7 @@ class CaptionTeacher:
     def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
         pairs = list(zip(self._captions[shown.place], self._weights[shown.place], strict=True))
         rng.shuffle(pairs)
-        captions, weights = zip(*pairs, strict=True)
+        captions, weights = zip(*pairs[: self._shown], strict=True)
         # Captions tell few colours, counts and activities, so these come before what can be asked of every picture.
         short = [
             Lesson(q.kind, q.text, q.answers, (self._rarity(q),) * len(q.answers)) for q in self._short[shown.place]

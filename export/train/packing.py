@@ -17,8 +17,7 @@ from tokenizers import Tokenizer
 from lorgnette.export.embedded import AFTER_IMAGE, BEFORE_IMAGE, END_OF_ANSWER, END_OF_QUESTION
 from lorgnette.export.train.lessons import Lesson
 
-# A yes, a colour, a number or a verb is one token among the many of the captions; it counts for more.
-_KIND_WEIGHTS = {"presence": 2.0, "colour": 2.0, "count": 2.0, "activity": 2.0, "label": 1.5}
+_SHORT = ("presence", "colour", "count", "activity", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,17 @@ class PackedPhoto:
 
 
 class Packer:
-    """Packs lessons into sequences of a fixed length; `image_start` is where the image tokens stand."""
+    """Packs lessons into sequences of a fixed length; `image_start` is where the image tokens stand.
 
-    def __init__(self, tokenizer: Tokenizer, image_tokens: int, length: int) -> None:
+    `short_weight` is how much the first token of a short answer (a yes, a colour, a number, a verb, a name) counts.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, image_tokens: int, length: int, short_weight: float = 2.0) -> None:
         self._tokenizer = tokenizer
         self._plain = Tokenizer.from_str(tokenizer.to_str())
         self._plain.encode_special_tokens = True  # in what people say and what signs say, nothing is special
         self.length = length
+        self._short_weight = short_weight
         user = self._template(BEFORE_IMAGE)
         self.image_start = len(user)
         self.prefix = [*user, *([0] * image_tokens)]
@@ -82,10 +85,12 @@ class Packer:
                 continue
             place = tree.append(asked, (root,), root.stop)
             weights = lesson.weights or (1.0,) * len(right)
-            scale = _KIND_WEIGHTS.get(lesson.kind, 1.0)
+            short = lesson.kind in _SHORT
             first = len(tree.answers)
             for ids, weight in zip(right, weights, strict=True):
-                tree.answer(ids, (root, place), weight * scale, 1.0 if scale > 1 else weight)
+                tree.answer(
+                    ids, (root, place), weight * (self._short_weight if short else 1.0), 1.0 if short else weight
+                )
             if wrong and tree.used + sum(len(ids) - 1 for ids in wrong) <= self.length:
                 choice = [first, *range(len(tree.answers), len(tree.answers) + len(wrong))]
                 for ids in wrong:

@@ -37,6 +37,8 @@ class Recipe:
     workers: int = 0  # processes that make batches ahead
     examined: int = 64  # dev photographs of the early figures
     self_critical_rate: float = 0.2  # of the rates above
+    captions: int = 5  # of a photograph, each time it is shown; fewer leave more room for short questions
+    short_answer_weight: float = 2.0  # of a yes, a colour, a number, a verb: one token among the many of captions
     choice_weight: float = 0.06
     samples: int = 5
     reward_scale: float = 2.0  # a CIDEr-D of 0.5 more than its fellows weighs a caption like one that people wrote

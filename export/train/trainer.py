@@ -64,7 +64,7 @@ class Trainer:
         self.encoder = encoder.to(self.device)
         self.encoder.learn(recipe.encoder_stages)
         self.recipe, self.out = recipe, out
-        self._packer = Packer(tokenizer, TOKENS, recipe.length)
+        self._packer = Packer(tokenizer, TOKENS, recipe.length, recipe.short_answer_weight)
         self._image = slice(self._packer.image_start, self._packer.image_start + TOKENS)
         mixture = Mixture(courses, recipe.mixture, recipe.batch, recipe.seed)
         self._batches = BatchMaker(mixture, self._packer, recipe.seed)
@@ -86,6 +86,7 @@ class Trainer:
             weight_decay=0.01,
         )
         self.step = 0
+        self._encoder_trained = recipe.encoder_stages > 0
 
     @property
     def steps(self) -> int:
@@ -217,7 +218,7 @@ class Trainer:
         """The trainable tensors by their names in the adapter file."""
         out = {f"con.{name}": value for name, value in self.connector.state_dict().items()}
         out |= {name: value.detach() for name, value in self.model.adapter().items()}
-        if self.recipe.encoder_stages:
+        if self._encoder_trained:
             out |= {f"enc.{name}": value.detach() for name, value in self.encoder.tensors().items()}
         return out
 
@@ -246,6 +247,7 @@ class Trainer:
 
         An encoder that was not trained there stays as it is.
         """
+        self._encoder_trained |= any(name.startswith("enc.") for name in trained)
         with torch.no_grad():
             for name, value in self.trained().items():
                 if name in trained or not name.startswith("enc."):
