@@ -23,12 +23,12 @@ def ready_bundle(
     if config.engine.bundle:
         return ModelBundle.open(Path(config.engine.bundle).expanduser())
     # Only now, because most questions find everything in place.
-    from lorgnette.export.sources import PRECISIONS, Sources, fingerprint, is_current
+    from lorgnette.export.sources import Sources, fingerprint, is_current
 
     precision = _VARIANTS[config.engine.variant]
     sources = Sources(store.path("smollm2-135m-instruct"), store.path("efficientnet-lite2"), shipped_adapter())
     folder = store.root / "bundles" / f"embedded-{precision}"
-    made_of = fingerprint(sources, (PRECISIONS[precision],), folder.with_suffix(".sources.json"))
+    made_of = fingerprint(sources, (precision,), folder.with_suffix(".sources.json"))
     if is_current(folder, made_of.inputs):
         return ModelBundle.open(folder)
     from lorgnette.export.embedded import build

@@ -56,7 +56,8 @@ class OnnxSession:
     """A model file on ONNX Runtime's CPU provider.
 
     `threads` sets the size of the process-wide pool when the first session is opened (0: one for each core that this
-    process may use) and is ignored afterwards. `raw` is the runtime's own session, for callers that bind memory.
+    process may use) and is ignored afterwards. `optional_inputs` are those that have a default. `raw` is the runtime's
+    own session, for callers that bind memory.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
@@ -71,6 +72,7 @@ class OnnxSession:
                 f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again"
             ) from error
         self.inputs = {spec.name: spec for spec in map(_spec, self.raw.get_inputs())}
+        self.optional_inputs = {spec.name: spec for spec in map(_spec, self.raw.get_overridable_initializers())}
         self.outputs = {spec.name: spec for spec in map(_spec, self.raw.get_outputs())}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

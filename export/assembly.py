@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from lorgnette.export.decoder_graph import DecoderWriter
-from lorgnette.export.embedding_graph import (
-    FloatTable,
-    QuantizedTable,
-    write_float_embedding,
-    write_quantized_embedding,
-)
-from lorgnette.export.graph_builder import DataFile
+from lorgnette.export.embedding_graph import write_embedding
 from lorgnette.export.llama import FloatArray, LlamaWeights, WeightsFormatError
 from lorgnette.export.parity import Parity, compare
-from lorgnette.export.sources import PRECISIONS
-from lorgnette.export.vision_graph import write_vision_encoder
-from lorgnette.llm.bundle import (
-    BundleFile,
-    DecoderGeometry,
-    ModelBundle,
-    Part,
-    Preprocessing,
-    PromptTemplate,
-    hash_file,
-)
+from lorgnette.export.precision import PRECISIONS, Precision
+from lorgnette.llm.bundle import ModelBundle, hash_file
+from lorgnette.llm.manifest import SPEC, BundleFile, DecoderGeometry, Part, Preprocessing, PromptTemplate
 
-FP32, INT8 = PRECISIONS["fp32"], PRECISIONS["int8"]
+FP32 = PRECISIONS["fp32"]
+SESSIONS = "onnx"  # the folder of the sessions, where clients of the hub look for them
 
 Progress = Callable[[str, float], None]
-
-# Three to four times what the embedded model measures: past it, the weights or this machine's kernels are wrong.
-_WORST_KL = 0.016
 
 # What the parity figures are measured on: questions and answers as a model meets them, and plain prose.
 _PARITY_TEXTS = (
@@ -51,86 +34,96 @@ _PARITY_TEXTS = (
 )
 
 
+class VisionPart(Protocol):
+    """What turns pixels into embedding rows, `tokens` of them for each tile."""
+
+    @property
+    def tokens(self) -> int: ...
+
+    def write(self, path: Path, precision: Precision) -> None:
+        """Write the session `path`, and `path`_data if it needs one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """A vision-language model in memory.
+    """A language model in memory, or one that its arrays are read for when asked, with what it sees through.
 
-    `placeholder` is the token that marks the picture's place in a prompt of `before_image`, picture, `after_image`,
-    question, `end_of_question`; the text pieces and `confidence` are as in the manifest. `encoder` are the arrays of an
-    EfficientNet-Lite, `connector` those of the recipe; pictures are square.
+    `vision` and `preprocessing` are None for a model of text alone. `client_files` are those that other programs read,
+    by their path in the bundle. The rest is as in the manifest.
     """
 
     name: str
     language: LlamaWeights
     tokenizer: Tokenizer
-    encoder: Mapping[str, npt.NDArray[Any]]
-    connector: Mapping[str, FloatArray]
-    preprocessing: Preprocessing
-    before_image: str
-    after_image: str
-    text_heading: str
-    text_line: str
-    no_text: str
-    end_of_question: str
-    placeholder: str
-    stop_ids: tuple[int, ...]
+    vision: VisionPart | None
+    preprocessing: Preprocessing | None
+    prompt: PromptTemplate
     parts: tuple[Part, ...]
-    confidence: Mapping[str, float]
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    client_files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """In which precisions the parts are written; the first of each is the default.
+
+    `table_bits` and `symmetric` are of quantized tables and 4-bit matrices. `share_table` lets a tied head use the
+    bytes of the embedding's file. `worst_kl` is the most mean KL divergence from fp32, in nats, that a quantized
+    decoder may have.
+    """
+
+    decoder: tuple[Precision, ...]
+    vision: tuple[Precision, ...] = (FP32,)
+    table_bits: int = 8
+    symmetric: bool = True
+    share_table: bool = True
+    worst_kl: float = 0.016
+    profile: str = ""
 
 
 def assemble(
-    model: Assembly, folder: Path, suffixes: Sequence[str], builder: str, inputs: str, progress: Progress
+    model: Assembly,
+    folder: Path,
+    plan: Plan,
+    builder: str,
+    inputs: str,
+    progress: Progress = lambda stage, done: None,
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the bundle into the empty `folder`; `suffixes` are the precisions, the first is the default.
+    """Write the bundle into the empty `folder`.
 
-    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding to 8 bits changes
-    the model too much, OSError if the disk does not take the files.
+    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding changes the model too
+    much, OSError if the disk does not take the files.
     """
-    config = model.language.config
-    placeholder = model.tokenizer.token_to_id(model.placeholder)
-    if placeholder is None:
-        raise WeightsFormatError(f"the tokenizer lacks {model.placeholder}", "this is not the right language model")
+    _check_prompt(model)
     model.tokenizer.save(str(folder / "tokenizer.json"))
-    progress("writing the image encoder", 0.0)
-    side = model.preprocessing.width
-    tokens = write_vision_encoder(model.encoder, model.connector, side, folder / "vision_encoder.onnx")
-
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    measuring: dict[str, Path] = {}
-    for step, suffix in enumerate(dict.fromkeys((*suffixes, FP32))):
-        progress(f"writing the decoder ({'fp32' if suffix == FP32 else '8 bits'})", 0.05 + 0.2 * step)
-        measuring[suffix] = _write_language_model(model.language, folder if suffix in suffixes else scratch, suffix)
-    parity: dict[str, float] = {}
-    if INT8 in suffixes:
-        progress("comparing 8 bits with fp32", 0.5)
-        measured = _measure(model, measuring)
-        measured.check(_WORST_KL)
-        parity = {"mean_kl": measured.mean_kl, "top1": measured.top1, "positions": float(measured.positions)}
-    for path in measuring.values():
-        path.unlink()
-    shutil.rmtree(scratch)
+    for name, content in model.client_files.items():
+        (folder / name).write_bytes(content)
+    sessions = folder / SESSIONS
+    sessions.mkdir()
+    if model.vision is not None:
+        for precision in plan.vision:
+            progress(f"writing the image encoder ({precision.name})", 0.0)
+            model.vision.write(sessions / f"vision_encoder{precision.suffix}.onnx", precision)
+    parity = _write_decoders(model, sessions, plan, progress)
 
     progress("hashing", 0.85)
+    config = model.language.config
+    defaults = {"embed_tokens": plan.decoder[0].suffix, "decoder_model_merged": plan.decoder[0].suffix}
+    if model.vision is not None:
+        defaults["vision_encoder"] = plan.vision[0].suffix
     ModelBundle(
+        spec=SPEC,
         folder=folder,
         name=model.name,
         builder=builder,
         inputs=inputs,
-        files=_list_files(folder),
-        default_suffix={"vision_encoder": FP32, "embed_tokens": suffixes[0], "decoder_model_merged": suffixes[0]},
+        profile=plan.profile,
+        files=list_files(folder),
+        default_suffix=defaults,
         preprocessing=model.preprocessing,
-        prompt=PromptTemplate(
-            before_image=model.before_image,
-            after_image=model.after_image,
-            text_heading=model.text_heading,
-            text_line=model.text_line,
-            no_text=model.no_text,
-            end_of_question=model.end_of_question,
-            image_token_id=placeholder,
-            tokens_per_image=tokens,
-            stop_ids=model.stop_ids,
-        ),
+        prompt=model.prompt,
         decoder=DecoderGeometry(
             layers=config.layers,
             kv_heads=config.kv_heads,
@@ -142,43 +135,73 @@ def assemble(
         parts=model.parts,
         parity=parity,
         confidence=model.confidence,
+        provenance=provenance or {},
     ).write_manifest()
 
 
-def _write_language_model(weights: LlamaWeights, folder: Path, suffix: str) -> Path:
-    """Write `embed_tokens` and `decoder_model_merged` of one precision.
-
-    Returns the path of a second decoder over the same data that gives logits at every position, for measuring; the
-    caller removes it.
-    """
-    embedding = folder / f"embed_tokens{suffix}.onnx"
-    table: FloatTable | QuantizedTable
-    if suffix == FP32:
-        table = write_float_embedding(weights.embedding, embedding)
-    else:
-        table = write_quantized_embedding(weights.embedding, embedding)
-    decoder = folder / f"decoder_model_merged{suffix}.onnx"
-    every_position = folder / f"every_position{suffix}.onnx"
-    with DataFile(Path(f"{decoder}_data")) as data:
-        writer = DecoderWriter(weights, table, data)
-        writer.write(decoder)
-        writer.write(every_position, every_position=True)
-    return every_position
+def _check_prompt(model: Assembly) -> None:
+    token = model.prompt.image_token
+    if model.vision is None:
+        return
+    if len(model.tokenizer.encode(token, add_special_tokens=False).ids) != 1:
+        raise WeightsFormatError(f"the tokenizer lacks {token}", "this is not the right language model")
+    if model.vision.tokens != model.prompt.tokens_per_image:
+        raise WeightsFormatError(
+            f"a tile gives {model.vision.tokens} rows, the prompt has {model.prompt.tokens_per_image} places for it"
+        )
 
 
-def _measure(model: Assembly, measuring: Mapping[str, Path]) -> Parity:
+def _write_decoders(model: Assembly, sessions: Path, plan: Plan, progress: Progress) -> dict[str, float]:
+    """Write `embed_tokens` and `decoder_model_merged` of each precision; the figures of those that are quantized,
+    against an fp32 decoder that is written aside if it is not wanted itself."""
+    scratch = sessions / "scratch"
+    scratch.mkdir()
+    places = {precision.name: sessions for precision in plan.decoder}
+    judged = [precision for precision in plan.decoder if precision.bits < FP32.bits]
+    if judged:
+        places.setdefault(FP32.name, scratch)
+    for step, (name, place) in enumerate(places.items()):
+        progress(f"writing the decoder ({name})", 0.05 + 0.4 * step / len(places))
+        precision = PRECISIONS[name]
+        embedding = place / f"embed_tokens{precision.suffix}.onnx"
+        table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits)
+        writer = DecoderWriter(model.language, table, precision, share_table=plan.share_table, symmetric=plan.symmetric)
+        writer.write(place / f"decoder_model_merged{precision.suffix}.onnx")
+    figures: dict[str, float] = {}
+    texts = _parity_texts(model)
+    for precision in judged:
+        progress(f"comparing {precision.name} with fp32", 0.5)
+        reference = places[FP32.name] / "decoder_model_merged.onnx"
+        candidate = sessions / f"decoder_model_merged{precision.suffix}.onnx"
+        measured: Parity = compare(reference, candidate, model.language.config, texts)
+        measured.check(plan.worst_kl, precision.name)
+        prefix = "" if precision == judged[0] else f"{precision.name}_"
+        figures |= {f"{prefix}mean_kl": measured.mean_kl, f"{prefix}top1": measured.top1}
+        figures[f"{prefix}positions"] = float(measured.positions)
+    shutil.rmtree(scratch)
+    return figures
+
+
+def _parity_texts(model: Assembly) -> list[FloatArray]:
     texts: list[FloatArray] = []
+    embedding = model.language.embedding
     for question, answer in _PARITY_TEXTS:
-        text = model.before_image + question + model.end_of_question + answer
-        ids = model.tokenizer.encode(text, add_special_tokens=False).ids
-        texts.append(model.language.embedding[np.array(ids)])
-    return compare(measuring[FP32], measuring[INT8], model.language.config, texts)
+        text = model.prompt.opening + model.prompt.before_question + question + model.prompt.end_of_question + answer
+        texts.append(embedding[np.array(model.tokenizer.encode(text, add_special_tokens=False).ids)])
+    return texts
 
 
-def _list_files(folder: Path) -> tuple[BundleFile, ...]:
+def list_files(folder: Path) -> tuple[BundleFile, ...]:
+    """The files of a bundle's folder, hashed."""
+    suffixes = sorted((precision.suffix for precision in PRECISIONS.values()), key=len, reverse=True)
     files = []
-    for path in sorted(folder.iterdir()):
-        suffix = INT8 if path.stem.endswith(INT8) else FP32
-        role = "data" if path.suffix == ".onnx_data" else path.stem.removesuffix(suffix)
-        files.append(BundleFile(path.name, role, suffix, path.stat().st_size, hash_file(path)))
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stem, suffix = path.stem, ""
+        if path.parent.name == SESSIONS:
+            suffix = next(one for one in suffixes if stem.endswith(one))
+            role = "data" if path.suffix == ".onnx_data" else stem.removesuffix(suffix)
+        else:
+            role = "tokenizer" if path.name == "tokenizer.json" else "client"
+        name = path.relative_to(folder).as_posix()
+        files.append(BundleFile(name, role, suffix, path.stat().st_size, hash_file(path)))
     return tuple(files)

@@ -5,16 +5,21 @@ Needs no PyTorch. Every fact about the model that its weights do not tell is in 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 from lorgnette.export.adapter import merge, read_adapter, with_trained_encoder
-from lorgnette.export.assembly import Assembly, Progress, assemble
+from lorgnette.export.assembly import Assembly, Plan, Progress, assemble
 from lorgnette.export.bundle_folder import locked, replacing
 from lorgnette.export.gguf_checkpoint import read_gguf
 from lorgnette.export.legacy_checkpoint import read_legacy_checkpoint
-from lorgnette.export.sources import BUILDER, PRECISIONS, Fingerprint, Sources, fingerprint, is_current
-from lorgnette.llm.bundle import ModelBundle, Part, Preprocessing
+from lorgnette.export.precision import precision
+from lorgnette.export.provenance import provenance
+from lorgnette.export.sources import BUILDER, Fingerprint, Sources, fingerprint, is_current
+from lorgnette.export.vision_graph import EmbeddedVision
+from lorgnette.llm.bundle import ModelBundle
+from lorgnette.llm.manifest import Part, Preprocessing, PromptTemplate
 
 # The words around picture and question, as the model was trained with them; PromptTemplate says what each is.
 BEFORE_IMAGE, AFTER_IMAGE = "<|im_start|>user\n", "\n"
@@ -47,24 +52,28 @@ def build(
 ) -> ModelBundle:
     """Make the bundle at `out`, or open the one that is there if it was made by this builder from the same files.
 
-    `precisions` are names of `sources.PRECISIONS`, the first is the bundle's default. `progress` is told the stage and
-    how much is done in all (0 to 1). Takes about 25 s and 2 GB. Raises `BundleError`, `WeightsFormatError` or
+    `precisions` are names of `precision.PRECISIONS`, the first is the bundle's default. `progress` is told the stage
+    and how much is done in all (0 to 1). Takes about 25 s and 2 GB. Raises `BundleError`, `WeightsFormatError` or
     `InputError`; `out` is then as it was.
     """
     sources = Sources(gguf, encoder, adapter)
-    suffixes = tuple(dict.fromkeys(PRECISIONS[name] for name in precisions))
+    wanted = tuple(precision(name) for name in dict.fromkeys(precisions))
     progress("looking at the weights", 0.0)
-    made_of = fingerprint(sources, suffixes)
+    made_of = fingerprint(sources, [one.name for one in wanted])
     with locked(out):
         if not force and is_current(out, made_of.inputs):
             return ModelBundle.open(out)
         with replacing(out) as folder:
             model = _read(sources, made_of, progress)
-            assemble(
-                model, folder, suffixes, BUILDER, made_of.inputs, lambda stage, done: progress(stage, 0.4 + 0.6 * done)
-            )
+            plan = Plan(decoder=wanted, profile="cpu")
+            later = functools.partial(_later, progress)
+            assemble(model, folder, plan, BUILDER, made_of.inputs, later, provenance())
     progress("done", 1.0)
     return ModelBundle.open(out)
+
+
+def _later(progress: Progress, stage: str, done: float) -> None:
+    progress(stage, 0.4 + 0.6 * done)
 
 
 def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembly:
@@ -72,22 +81,31 @@ def _read(sources: Sources, made_of: Fingerprint, progress: Progress) -> Assembl
     checkpoint = read_gguf(sources.gguf)
     adapter = read_adapter(sources.adapter)
     progress("merging the adapter", 0.3)
+    vision = EmbeddedVision(
+        with_trained_encoder(read_legacy_checkpoint(sources.encoder), adapter), adapter.connector, _SIDE
+    )
     return Assembly(
         name="lorgnette-embedded",
         language=merge(checkpoint.weights, adapter),
         tokenizer=checkpoint.tokenizer,
-        encoder=with_trained_encoder(read_legacy_checkpoint(sources.encoder), adapter),
-        connector=adapter.connector,
+        vision=vision,
         preprocessing=PREPROCESSING,
-        before_image=BEFORE_IMAGE,
-        after_image=AFTER_IMAGE,
-        text_heading=TEXT_HEADING,
-        text_line=TEXT_LINE,
-        no_text=NO_TEXT,
-        end_of_question=END_OF_QUESTION,
-        # A token that no prompt contains, since the runtime tokenises questions without special tokens.
-        placeholder="<empty_output>",
-        stop_ids=(checkpoint.stop_id,),
+        prompt=PromptTemplate(
+            opening="",
+            before_image=BEFORE_IMAGE,
+            before_question=BEFORE_IMAGE,
+            after_image=AFTER_IMAGE,
+            end_of_question=END_OF_QUESTION,
+            before_answer="",
+            end_of_answer=END_OF_ANSWER + "\n",
+            # A token that no prompt contains, since the runtime tokenises questions without special tokens.
+            image_token="<empty_output>",
+            tokens_per_image=vision.tokens,
+            stop_ids=(checkpoint.stop_id,),
+            text_heading=TEXT_HEADING,
+            text_line=TEXT_LINE,
+            no_text=NO_TEXT,
+        ),
         parts=(
             Part("language model: SmolLM2-135M-Instruct (Q4_1)", "Apache-2.0", sources.gguf.name, made_of.gguf),
             Part("image encoder: EfficientNet-Lite2 (ImageNet)", "Apache-2.0", sources.encoder.name, made_of.encoder),

@@ -1,69 +1,63 @@
-"""`embed_tokens`: token ids to embedding rows, with the table where the decoder's head can use it too."""
+"""`embed_tokens`: token ids to embedding rows, with the table where the decoder's head can use it too.
+
+`input_ids` i64 [B, S] -> `inputs_embeds` f32 [B, S, H], whatever the precision inside.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from onnx import TensorProto
 
 from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, value
 from lorgnette.export.llama import FloatArray
+from lorgnette.export.precision import Precision
+
+_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
-class FloatTable:
-    """The fp32 table [vocabulary, hidden] and the place of its bytes."""
+class Table:
+    """The table [vocabulary, hidden] as it was written: floats, or blocks of 8 or 4 bits.
 
-    array: FloatArray
-    place: ExternalTensor
+    `places` tell where its bytes lie, for a head that shares them: the floats, or the levels and the scales.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class QuantizedTable:
-    """The 8-bit table and the places of its data and scales."""
-
-    blocks: BlockQuantized
-    data_place: ExternalTensor
-    scales_place: ExternalTensor
+    content: FloatArray | BlockQuantized
+    places: tuple[ExternalTensor, ...]
 
 
-def write_float_embedding(embedding: FloatArray, path: Path) -> FloatTable:
-    """Write `path` (input_ids i64 [B, S] -> inputs_embeds f32 [B, S, H]) and `path`_data."""
+def write_embedding(embedding: FloatArray, path: Path, precision: Precision, *, bits: int = 8) -> Table:
+    """Write `path` and `path`_data. A quantized precision has a table of `bits`: 8 are exact if it came from GGUF's
+    Q8_0, 4 are half as large."""
     with DataFile(Path(f"{path}_data")) as data:
-        table = FloatTable(embedding, data.append(embedding))
-    graph = GraphBuilder("embed_tokens")
-    weight = graph.weight("embedding", embedding, table.place)
-    graph.node("Gather", [weight, "input_ids"], "inputs_embeds", axis=0)
-    _save(graph, embedding.shape[1], path)
-    return table
-
-
-def write_quantized_embedding(embedding: FloatArray, path: Path) -> QuantizedTable:
-    """As `write_float_embedding`, with 8-bit blocks (exact if the table came from GGUF's Q8_0)."""
-    blocks = quantize(embedding)
-    with DataFile(Path(f"{path}_data")) as data:
-        table = QuantizedTable(blocks, data.append(blocks.data), data.append(blocks.scales))
-    graph = GraphBuilder("embed_tokens")
-    weight = graph.weight("embedding", blocks.data, table.data_place)
-    scales = graph.weight("embedding_scales", blocks.scales, table.scales_place)
-    graph.contrib(
-        "GatherBlockQuantized",
-        [weight, "input_ids", scales],
-        "inputs_embeds",
-        gather_axis=0,
-        quantize_axis=1,
-        block_size=blocks.block,
-        bits=8,
-    )
-    _save(graph, embedding.shape[1], path)
-    return table
-
-
-def _save(graph: GraphBuilder, hidden: int, path: Path) -> None:
+        graph = GraphBuilder("embed_tokens", data, half=precision.half)
+        if precision.quantized:
+            table = _rounded(graph, quantize(embedding, _BLOCK, bits=bits), data)
+        else:
+            rows = embedding.astype(np.float16) if precision.half else embedding
+            table = Table(embedding, (data.append(rows),))
+            weight = graph.weight("embedding", embedding, table.places[0])
+            graph.node("Gather", [weight, "input_ids"], "rows", axis=0)
+        graph.as_float32("rows", "inputs_embeds")
     model = graph.model(
         [value("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])],
-        [value("inputs_embeds", TensorProto.FLOAT, ["batch_size", "sequence_length", hidden])],
+        [value("inputs_embeds", TensorProto.FLOAT, ["batch_size", "sequence_length", embedding.shape[1]])],
     )
     path.write_bytes(model.SerializeToString(deterministic=True))
+    return table
+
+
+def _rounded(graph: GraphBuilder, blocks: BlockQuantized, data: DataFile) -> Table:
+    levels = blocks.packed().reshape(len(blocks.levels), -1)
+    scales = blocks.scales.astype(np.float16) if graph.half else blocks.scales
+    table = Table(blocks, (data.append(levels), data.append(scales)))
+    weight = graph.weight("embedding", levels, table.places[0])
+    names = [weight, "input_ids", graph.weight("embedding_scales", blocks.scales, table.places[1])]
+    graph.contrib(
+        "GatherBlockQuantized", names, "rows", gather_axis=0, quantize_axis=1, block_size=blocks.block, bits=blocks.bits
+    )
+    return table

@@ -52,12 +52,14 @@ class DataFile:
 class GraphBuilder:
     """Collects nodes and weights; names of intermediate values are made up from the node's name.
 
-    Tensors of 1 KB and more go to `data` if there is one, else everything is inside the graph.
+    Tensors of 1 KB and more go to `data` if there is one, else everything is inside the graph. With `half` the graph
+    computes in float16: its weights are stored so, and what it takes and gives is cast at its edges.
     """
 
-    def __init__(self, name: str, data: DataFile | None = None) -> None:
+    def __init__(self, name: str, data: DataFile | None = None, *, half: bool = False) -> None:
         self._name = name
         self._data = data
+        self.half = half
         self._nodes: list[NodeProto] = []
         self._weights: dict[str, TensorProto] = {}
 
@@ -79,6 +81,8 @@ class GraphBuilder:
         """Add a constant tensor. `place` points to bytes that another graph has written already."""
         if name in self._weights:
             return name
+        if self.half and array.dtype == np.float32:
+            array = array.astype(np.float16)
         if place is None and self._data is not None and array.nbytes >= _INLINE_BYTES:
             place = self._data.append(array)
         if place is None:
@@ -95,11 +99,20 @@ class GraphBuilder:
         self._weights[name] = tensor
         return name
 
-    def branch(self) -> GraphBuilder:
-        """A copy that starts with the same nodes and weights and shares the data file."""
-        copy = GraphBuilder(self._name, self._data)
-        copy._nodes, copy._weights = list(self._nodes), dict(self._weights)
-        return copy
+    @property
+    def float_type(self) -> int:
+        """The graph's own float type, one of TensorProto's."""
+        return int(TensorProto.FLOAT16 if self.half else TensorProto.FLOAT)
+
+    def from_float32(self, x: str, output: str) -> str:
+        """`x`, which is float32, as the graph's own float type; `x` itself where that is the same."""
+        return self.node("Cast", [x], output, to=self.float_type) if self.half else x
+
+    def as_float32(self, x: str, output: str) -> str:
+        """`x`, of the graph's own float type, under the name `output` as float32."""
+        if self.half:
+            return self.node("Cast", [x], output, to=TensorProto.FLOAT)
+        return self.node("Identity", [x], output)
 
     def adopt(self, nodes: list[NodeProto], weights: list[TensorProto]) -> None:
         """Append nodes and constants that were made elsewhere."""

@@ -1,4 +1,5 @@
-"""A Llama-shaped language model as plain arrays: its dimensions, its weights under the Hugging Face names."""
+"""A Llama-shaped language model (Llama, SmolLM2, Qwen2) as arrays: dimensions, and weights under Hugging Face's
+names."""
 
 from __future__ import annotations
 
@@ -29,6 +30,17 @@ class WeightsFormatError(LorgnetteError):
 
 
 @dataclass(frozen=True, slots=True)
+class RopeScaling:
+    """Llama 3's stretching of the rotary frequencies: waves longer than `original_context` / `low` positions are slowed
+    `factor`-fold, those shorter than `original_context` / `high` are left, between them it goes over smoothly."""
+
+    factor: float
+    low: float
+    high: float
+    original_context: int
+
+
+@dataclass(frozen=True, slots=True)
 class LlamaConfig:
     """Dimensions of the model. `context` is the most positions; rotary pairs are (i, i + head_dim / 2)."""
 
@@ -42,13 +54,15 @@ class LlamaConfig:
     context: int
     rope_theta: float
     norm_epsilon: float
+    rope_scaling: RopeScaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LlamaWeights:
-    """`tensors` holds float32 arrays: `model.embed_tokens.weight` [V, H] (tied with the head), `model.norm.weight` [H],
-    and for each layer `model.layers.N.{input_layernorm,post_attention_layernorm}.weight` and the seven `LINEARS`, each
-    [outputs, inputs]."""
+    """`tensors` gives float32 arrays: `model.embed_tokens.weight` [V, H], `model.norm.weight` [H], `lm_head.weight`
+    [V, H] unless the head is tied to the table, and for each layer
+    `model.layers.N.{input_layernorm,post_attention_layernorm}.weight` and the seven `LINEARS`, each [outputs, inputs],
+    with or without a `bias`. It may read them from a file when asked."""
 
     config: LlamaConfig
     tensors: Mapping[str, FloatArray]
@@ -56,12 +70,20 @@ class LlamaWeights:
     def linear(self, layer: int, name: str) -> FloatArray:
         return self.tensors[f"model.layers.{layer}.{name}.weight"]
 
+    def bias(self, layer: int, name: str) -> FloatArray | None:
+        return self.tensors.get(f"model.layers.{layer}.{name}.bias")
+
     def norm(self, layer: int, name: str) -> FloatArray:
         return self.tensors[f"model.layers.{layer}.{name}.weight"]
 
     @property
     def embedding(self) -> FloatArray:
         return self.tensors["model.embed_tokens.weight"]
+
+    @property
+    def head(self) -> FloatArray | None:
+        """The head's own matrix; None where it is tied to the table."""
+        return self.tensors.get("lm_head.weight")
 
 
 def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from lorgnette.device.errors import LorgnetteError
 from lorgnette.device.session import Array, OnnxSession
+from lorgnette.export.decoder_graph import LOGITS_KEPT
 from lorgnette.export.llama import FloatArray, LlamaConfig
 
 
@@ -30,17 +31,17 @@ class Parity:
     top1: float
     positions: int
 
-    def check(self, worst_kl: float) -> None:
+    def check(self, worst_kl: float, precision: str) -> None:
         """Raises `ParityError` if `mean_kl` is above `worst_kl` nats, or not a number."""
         if not self.mean_kl <= worst_kl:
             raise ParityError(
-                f"8 bits are too far from fp32: mean KL {self.mean_kl:.4f}, at most {worst_kl} is allowed",
-                "use fp32 (--precision fp32, or --set engine.variant=fp32)",
+                f"{precision} is too far from fp32: mean KL {self.mean_kl:.4f}, at most {worst_kl} is allowed",
+                "use another precision, such as --precision fp32",
             )
 
 
 def compare(reference: Path, candidate: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> Parity:
-    """Compare two decoders that give logits at every position; `texts` are embedded prompts f32 [S, H]."""
+    """Compare the decoders' logits at every position; `texts` are embedded prompts f32 [S, H]."""
     expected = _log_probabilities(reference, config, texts)
     actual = _log_probabilities(candidate, config, texts)
     divergences = [(np.exp(p) * (p - q)).sum(axis=-1) for p, q in zip(expected, actual, strict=True)]
@@ -49,14 +50,10 @@ def compare(reference: Path, candidate: Path, config: LlamaConfig, texts: Sequen
     return Parity(float(kl.mean()), float(np.concatenate(same).mean()), len(kl))
 
 
-def empty_cache(config: LlamaConfig, batch: int = 1) -> dict[str, FloatArray]:
-    """The `past_key_values.*` inputs of a first prefill: no positions yet."""
-    empty = np.zeros((batch, config.kv_heads, 0, config.head_dim), np.float32)
-    return {f"past_key_values.{layer}.{kind}": empty for layer in range(config.layers) for kind in ("key", "value")}
-
-
 def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
     session = OnnxSession(path)
+    shape = (1, config.kv_heads, 0, config.head_dim)
+    cache = {name: np.zeros(shape, spec.dtype) for name, spec in session.inputs.items() if name.startswith("past_key")}
     results = []
     for embeds in texts:
         length = len(embeds)
@@ -64,8 +61,9 @@ def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArr
             "inputs_embeds": embeds[None],
             "attention_mask": np.ones((1, length), np.int64),
             "position_ids": np.arange(length, dtype=np.int64)[None],
+            LOGITS_KEPT: np.zeros(1, np.int64),
         }
-        rows = session.run(feeds | empty_cache(config))["logits"][0].astype(np.float64)
+        rows = session.run(feeds | cache)["logits"][0].astype(np.float64)
         rows -= rows.max(axis=-1, keepdims=True)
         results.append(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
     return results

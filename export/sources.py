@@ -14,10 +14,7 @@ from pathlib import Path
 from lorgnette.llm.bundle import BundleError, ModelBundle, hash_file
 
 # Part of the hash that decides whether a bundle is up to date: raise it with every change of what is written.
-BUILDER = "embedded-4"
-
-# File suffixes of the layout, by the name a person gives them.
-PRECISIONS = {"int8": "_quantized", "fp32": ""}
+BUILDER = "embedded-5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Fingerprint:
     inputs: str
 
 
-def fingerprint(sources: Sources, suffixes: Sequence[str], memory: Path | None = None) -> Fingerprint:
+def fingerprint(sources: Sources, precisions: Sequence[str], memory: Path | None = None) -> Fingerprint:
     """Hash the sources. `memory` is a file where hashes are remembered by path, size and time of change.
 
     Raises `BundleError` if a source cannot be read.
@@ -54,7 +51,7 @@ def fingerprint(sources: Sources, suffixes: Sequence[str], memory: Path | None =
     if memory is not None and found != remembered:
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(found), encoding="utf-8")
-    inputs = hashlib.sha256(json.dumps([BUILDER, list(suffixes), hashes]).encode()).hexdigest()
+    inputs = hashlib.sha256(json.dumps([BUILDER, list(precisions), hashes]).encode()).hexdigest()
     return Fingerprint(hashes[0], hashes[1], hashes[2], inputs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,35 @@ from onnx import TensorProto
 from lorgnette.export.encoder_graph import STRIDE, channels, encoder_nodes
 from lorgnette.export.graph_builder import GraphBuilder, value
 from lorgnette.export.llama import FloatArray, WeightsFormatError
+from lorgnette.export.precision import Precision
+from lorgnette.export.tiled_vision_graph import fold_cells
 
 _FOLD = 2  # cells of 2 x 2 become one image token
 
 
-def write_vision_encoder(
-    encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, FloatArray], side: int, path: Path
-) -> int:
-    """Write `pixel_values` f32 [B, 3, side, side] -> `image_features` f32 [B, tokens, hidden]; returns `tokens`.
+@dataclass(frozen=True, slots=True)
+class EmbeddedVision:
+    """The arrays of an EfficientNet-Lite and of the connector; pictures are square, of `side` pixels."""
 
-    Raises `WeightsFormatError` if the encoder's arrays are not an EfficientNet-Lite or the connector does not fit.
-    """
+    encoder: Mapping[str, npt.NDArray[Any]]
+    connector: Mapping[str, FloatArray]
+    side: int
+
+    @property
+    def tokens(self) -> int:
+        return len(self.connector["pos"])
+
+    def write(self, path: Path, precision: Precision) -> None:
+        """Write `pixel_values` f32 [B, 3, side, side] -> `image_features` f32 [B, tokens, hidden].
+
+        Raises `WeightsFormatError` if the encoder's arrays are not an EfficientNet-Lite or the connector does not fit.
+        """
+        if precision.name != "fp32":
+            raise WeightsFormatError("the embedded model's image encoder is there in fp32 alone")
+        _write(self.encoder, self.connector, self.side, path)
+
+
+def _write(encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, FloatArray], side: int, path: Path) -> None:
     cells = side // STRIDE // _FOLD
     tokens, hidden = connector["pos"].shape
     if cells * cells != tokens:
@@ -48,10 +67,7 @@ def write_vision_encoder(
     width = connector["red.weight"].shape[0]
     x = graph.node("Transpose", ["features"], "channels_last", perm=[0, 2, 3, 1])
     x = linear(x, "red", "reduced")
-    shape = graph.weight("cells", np.array([0, cells, _FOLD, cells, _FOLD, width], np.int64))
-    x = graph.node("Reshape", [x, shape], "split_cells")
-    x = graph.node("Transpose", [x], "gathered_cells", perm=[0, 1, 3, 2, 4, 5])
-    x = graph.node("Reshape", [x, graph.weight("folded", np.array([0, tokens, -1], np.int64))], "cells_as_tokens")
+    x = fold_cells(graph, x, side // STRIDE, _FOLD, width)
     gains = [graph.weight(f"ln.{part}", connector[f"ln.{part}"]) for part in ("weight", "bias")]
     x = graph.node("LayerNormalization", [x, *gains], "normed", axis=-1, epsilon=1e-5)
     x = graph.node("Gelu", [linear(x, "f1", "wide")], "active", approximate="none")
@@ -64,4 +80,3 @@ def write_vision_encoder(
         [value("image_features", TensorProto.FLOAT, ["batch_size", tokens, hidden])],
     )
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return int(tokens)

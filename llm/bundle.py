@@ -1,7 +1,7 @@
 """A model bundle: a folder of ONNX sessions, a tokenizer and the manifest that says how to use them.
 
-Every fact about a model lives in `manifest.json` (spec 2) and nowhere in code. `ModelBundle.open` is the only way in:
-whatever it returns has all its files, of the right size and content, and a manifest with every field.
+Every fact about a model lives in `manifest.json` (`Manifest`) and nowhere in code. `ModelBundle.open` is the only way
+in: whatever it returns has all its files, of the right size and content, and a manifest with every field.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import contextlib
 import hashlib
 import json
 import string
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lorgnette.device.errors import LorgnetteError
+from lorgnette.llm.manifest import SPEC, BundleFile, Manifest, Preprocessing, PromptTemplate
 from lorgnette.llm.manifest_reader import ManifestError, read_record
 
-SPEC = 2
 MANIFEST = "manifest.json"
 STAMP = ".verified.json"
 _REBUILD = "build it again with `lorgnette export embedded --force`, or fetch it again"
@@ -29,116 +28,10 @@ class BundleError(LorgnetteError):
 
 
 @dataclass(frozen=True, slots=True)
-class BundleFile:
-    """One file of the bundle. `role` is the session's name ("decoder_model_merged") or "tokenizer".
-
-    `suffix` is the precision's file suffix as in transformers.js ("" is fp32, "_quantized" 8-bit). `size` in bytes.
-    A file of role "data" holds tensors of the sessions beside it and is never opened by itself.
-    """
-
-    name: str
-    role: str
-    suffix: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """How a picture becomes `pixel_values`: resize to `width` x `height` pixels, then (x - mean) / std per channel.
-
-    `mean` and `std` are in 0..255 units, in the order of `channels`. `resize` is "squash" (the aspect ratio is not
-    kept), `filter` is "area" (OpenCV's INTER_AREA). `layout` is "NCHW".
-    """
-
-    width: int
-    height: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: str
-    filter: str
-    layout: str
-    channels: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTemplate:
-    """The text around the picture and the question.
-
-    A prompt is `before_image`, then `tokens_per_image` times `image_token_id` (a placeholder whose embedding rows the
-    image features replace), then `after_image`, the question, `end_of_question`. The pieces hold special tokens and are
-    tokenised with them; the question is a person's text and must be tokenised without. Tokenising piece by piece gives
-    the same ids as the whole, as long as the question has no space around it. Generation ends at any of `stop_ids`.
-
-    Where somebody has looked for writing in the picture, `after_image` is followed by `text_heading` and a `text_line`
-    for each line, which names {text} and {place}, or by `no_text`. These three hold no special tokens and end with a
-    line's end; all three are empty for a model that was not trained on them and takes no text.
-    """
-
-    before_image: str
-    after_image: str
-    text_heading: str
-    text_line: str
-    no_text: str
-    end_of_question: str
-    image_token_id: int
-    tokens_per_image: int
-    stop_ids: tuple[int, ...]
-
-    @property
-    def takes_text(self) -> bool:
-        """Whether the model was trained to be told what is written in the picture."""
-        return bool(self.text_line)
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderGeometry:
-    """Shapes of the decoder: `past_key_values.N.key` is [batch, kv_heads, past, head_dim] for N in 0..layers-1.
-
-    `context` is the greatest number of positions, `hidden` the width of an embedding, `vocabulary` that of the logits.
-    The runtime reads element types from the sessions.
-    """
-
-    layers: int
-    kv_heads: int
-    head_dim: int
-    hidden: int
-    vocabulary: int
-    context: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Weights that went into the bundle: what they are, under which licence, and the SHA-256 of the source file."""
-
-    name: str
-    licence: str
-    source: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelBundle:
-    """An opened bundle. `default_suffix` names for each session the precision to run; `parity` holds measured figures.
-
-    `confidence` are the coefficients that turn an answer's log-probabilities into a chance of being right (empty where
-    nobody measured them).
-    `builder` is the version of the code that wrote it, `inputs` the hash of everything that went in (two bundles with
-    the same `inputs` are the same).
-    """
+class ModelBundle(Manifest):
+    """An opened bundle: its manifest, and the folder where it lies."""
 
     folder: Path
-    name: str
-    builder: str
-    inputs: str
-    files: tuple[BundleFile, ...]
-    default_suffix: Mapping[str, str]
-    preprocessing: Preprocessing
-    prompt: PromptTemplate
-    decoder: DecoderGeometry
-    parts: tuple[Part, ...]
-    parity: Mapping[str, float]
-    confidence: Mapping[str, float]
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = False) -> ModelBundle:
@@ -150,11 +43,10 @@ class ModelBundle:
         """
         manifest = _read_manifest(folder)
         try:
-            record = read_record(_Manifest, manifest, "manifest")
+            record = read_record(Manifest, manifest, "manifest")
         except ManifestError as error:
             raise BundleError(f"bundle {folder}: {error}", _REBUILD) from error
-        fields = {name: getattr(record, name) for name in record.__dataclass_fields__ if name != "spec"}
-        bundle = cls(folder=folder, **fields)
+        bundle = cls(folder=folder, **{field.name: getattr(record, field.name) for field in fields(record)})
         bundle._check_consistent()
         _check_files(folder, bundle.files, verify)
         return bundle
@@ -173,45 +65,45 @@ class ModelBundle:
 
     def write_manifest(self) -> None:
         """Write `manifest.json` into the folder and stamp the files as right (the builder has just hashed them)."""
-        record = {"spec": SPEC} | {key: value for key, value in asdict(self).items() if key != "folder"}
+        record = {key: value for key, value in asdict(self).items() if key != "folder"}
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         (self.folder / MANIFEST).write_text(text, encoding="utf-8")
         _write_stamp(self.folder, self.files)
 
     def _check_consistent(self) -> None:
-        for role in ("vision_encoder", "embed_tokens", "decoder_model_merged", "tokenizer"):
+        sees = ("vision_encoder",) if self.preprocessing else ()
+        for role in (*sees, "embed_tokens", "decoder_model_merged", "tokenizer"):
             self.path(role)
-        channels = len(self.preprocessing.channels)
-        if len(self.preprocessing.mean) != channels or len(self.preprocessing.std) != channels:
-            raise BundleError(f"bundle {self.folder}: mean and std need {channels} values each", _REBUILD)
-        if 0.0 in self.preprocessing.std:
-            raise BundleError(f"bundle {self.folder}: std may not be 0", _REBUILD)
-        prompt = self.prompt
-        if not prompt.takes_text and (prompt.text_heading or prompt.no_text):
-            raise BundleError(f"bundle {self.folder}: text_heading and no_text need a text_line", _REBUILD)
-        if prompt.takes_text and _fields(prompt.text_line) != ["place", "text"]:
-            raise BundleError(f"bundle {self.folder}: text_line must name {{text}} and {{place}} once each", _REBUILD)
+        problem = _picture_problem(self.preprocessing, self.prompt) or _text_problem(self.prompt)
+        if problem:
+            raise BundleError(f"bundle {self.folder}: {problem}", _REBUILD)
 
 
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """The shape of manifest.json; field for field as `ModelBundle`, with the spec and without the folder."""
+def _picture_problem(preprocessing: Preprocessing | None, prompt: PromptTemplate) -> str:
+    if preprocessing is None:
+        return "it has an image_token and no preprocessing" if prompt.image_token else ""
+    channels = len(preprocessing.channels)
+    if len(preprocessing.mean) != channels or len(preprocessing.std) != channels:
+        return f"mean and std need {channels} values each"
+    if 0.0 in preprocessing.std:
+        return "std may not be 0"
+    if _named_fields(prompt.whole) != ["image"]:
+        return "whole must name {image} once"
+    if preprocessing.max_tiles > 1 and (
+        _named_fields(prompt.tile) != ["column", "image", "row"] or _named_fields(prompt.whole_after_tiles) != ["image"]
+    ):
+        return "tile must name {row}, {column} and {image} once each, whole_after_tiles {image}"
+    return ""
 
-    spec: int
-    name: str
-    builder: str
-    inputs: str
-    files: tuple[BundleFile, ...]
-    default_suffix: Mapping[str, str]
-    preprocessing: Preprocessing
-    prompt: PromptTemplate
-    decoder: DecoderGeometry
-    parts: tuple[Part, ...]
-    parity: Mapping[str, float]
-    confidence: Mapping[str, float]
+
+def _text_problem(prompt: PromptTemplate) -> str:
+    if not prompt.takes_text:
+        return "text_heading and no_text need a text_line" if prompt.text_heading or prompt.no_text else ""
+    named = _named_fields(prompt.text_line)
+    return "" if named == ["place", "text"] else "text_line must name {text} and {place} once each"
 
 
-def _fields(template: str) -> list[str] | None:
+def _named_fields(template: str) -> list[str] | None:
     """Names of the fields of a format text, sorted; None where it is none."""
     try:
         return sorted(name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
@@ -246,7 +138,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path, files: tuple[BundleFile, ...], verify: bool) -> None:
     for file in files:
-        if Path(file.name).name != file.name or file.name in ("", ".", ".."):
+        if not _inside(file.name):
             raise BundleError(f"bundle {folder} lists a file outside itself: {file.name!r}", "do not use this bundle")
         path = folder / file.name
         if not path.is_file():
@@ -259,6 +151,12 @@ def _check_files(folder: Path, files: tuple[BundleFile, ...], verify: bool) -> N
         if hash_file(folder / file.name) != file.sha256:
             raise BundleError(f"{folder / file.name} does not have the hash that the manifest says", _REBUILD)
     _write_stamp(folder, files)
+
+
+def _inside(name: str) -> bool:
+    """Whether a file's name leads to a place in the folder, spelled the one way that a manifest may."""
+    pure = PurePosixPath(name)
+    return name == str(pure) and not pure.is_absolute() and ".." not in pure.parts and name != "." and "\\" not in name
 
 
 def _stamp(folder: Path, files: tuple[BundleFile, ...]) -> dict[str, list[object]]:

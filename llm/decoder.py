@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.session import Array, OnnxSession, SessionError
-from lorgnette.llm.bundle import DecoderGeometry
 from lorgnette.llm.kv_cache import KvCache
+from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.sampling import Logits
 
+LOGITS_KEPT = "num_logits_to_keep"  # a decoder with this input, left out, computes logits of the last position alone
 _PAST, _PRESENT = "past_key_values", "present"
 
 
@@ -45,7 +46,7 @@ class Decoder:
         self._embeds_dtype = session.inputs["inputs_embeds"].dtype
         self._kv_dtype = session.inputs[self._past[0]].dtype
         self._logits_dtype = session.outputs["logits"].dtype
-        self._one_row_of_logits = session.outputs["logits"].shape[1] == 1
+        self._one_row_of_logits = LOGITS_KEPT in session.optional_inputs
         self._bindings: weakref.WeakKeyDictionary[KvCache, tuple[int, Any]] = weakref.WeakKeyDictionary()
         self.in_place = self._can_write_in_place()
 

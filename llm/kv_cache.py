@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lorgnette.llm.bundle import DecoderGeometry
+from lorgnette.llm.manifest import DecoderGeometry
 
 Key = int | str
 """What stands at a position: a token id, or for a row of a picture the picture's fingerprint."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
 from lorgnette.device.session import OnnxSession, Session
-from lorgnette.llm.bundle import BundleError, ModelBundle, Preprocessing
+from lorgnette.llm.bundle import BundleError, ModelBundle
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.decoder import CachedDecoder, Decoder
 from lorgnette.llm.detokenizer import Detokenizer
@@ -26,7 +26,8 @@ from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
 from lorgnette.vision.encoder import VisionEncoder
-from lorgnette.vision.preprocess import Preprocessor
+from lorgnette.vision.preprocess import FILTERS, LAYOUTS, Preprocessor
+from lorgnette.vision.tiles import Grid
 
 # Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
 _PIECE = 128
@@ -35,12 +36,14 @@ _PIECE = 128
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`max_new_tokens` ends an answer, `pictures_kept` bounds the pictures whose computed beginning stays in memory,
-    `threads` is the size of the thread pool (0: one for each core)."""
+    `threads` is the size of the thread pool (0: one for each core), `max_tiles` bounds the tiles that a picture is cut
+    into (0: as the bundle says)."""
 
     max_new_tokens: int = 96
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     pictures_kept: int = 4
     threads: int = 0
+    max_tiles: int = 0
 
 
 class OnnxEngine:
@@ -63,8 +66,8 @@ class OnnxEngine:
         self._logits = bundle.decoder.vocabulary
         self._tokenizer = Tokenizer(bundle.path("tokenizer"))
         self._prompts = PromptWriter(bundle.prompt, self._tokenizer, self._context)
-        encoder = OnnxSession(bundle.path("vision_encoder"), settings.threads)
-        self._encoder = VisionEncoder(encoder, _preprocessor(bundle.preprocessing))
+        self._image_token = self._tokenizer.template_ids(bundle.prompt.image_token)
+        self._encoder = _encoder(bundle, settings)
         self._embed = embed or OnnxSession(bundle.path("embed_tokens"), settings.threads)
         self._decoder = decoder or _decoder(bundle, settings.threads)
         self._pictures = PictureCache(settings.pictures_kept)
@@ -81,12 +84,12 @@ class OnnxEngine:
     def stream(self, prompt: Prompt, cancel: CancelScope) -> Iterator[Token]:
         """The answer's tokens, without the stop token. The prompt is checked at once, work begins with the first."""
         generation = cancel.generation
-        ids = self._prompts.write(prompt)
+        ids = self._prompts.write(prompt, self._grid(prompt))
         return self._answer(ids, prompt, cancel, generation)
 
     def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
         """See `ScoringEngine`. The prompt is computed once, in a cache of its own."""
-        ids = self._prompts.write(prompt)
+        ids = self._prompts.write(prompt, self._grid(prompt))
         texts = [self._tokenizer.text_ids(answer.strip()) for answer in answers]
         if not all(texts):
             raise InputError("an answer is empty", "leave it out")
@@ -111,18 +114,27 @@ class OnnxEngine:
         # One at a time: whoever asks for a picture that is being looked at waits for it and finds it in the cache.
         with self._look_lock:
             started_ns = time.monotonic_ns()
-            fingerprint = self._encoder.fingerprint(picture)
-            known = self._pictures.get(fingerprint)
+            encoder = self._seeing()
+            image = encoder.prepare(picture)
+            known = self._pictures.get(image.fingerprint)
             if known is not None:
-                return Look(0, 0, cached=True), fingerprint, known
-            image = self._encoder.encode(picture)
+                return Look(0, 0, cached=True), image.fingerprint, known
+            features = encoder.encode(image).features
             encoded_ns = time.monotonic_ns()
-            ids = self._prompts.beginning()
+            ids = self._prompts.beginning(image.grid)
             beginning = self._decoder.new_cache(len(ids))
-            self._decoder.append(self._embeds(ids, image.features), beginning)
-            self._pictures.put(fingerprint, beginning)
+            self._decoder.append(self._embeds(ids, features), beginning)
+            self._pictures.put(image.fingerprint, beginning)
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
-            return look, fingerprint, beginning
+            return look, image.fingerprint, beginning
+
+    def _seeing(self) -> VisionEncoder:
+        if self._encoder is None:
+            raise InputError(f"{self.name} sees no pictures", "ask without one, or use another bundle")
+        return self._encoder
+
+    def _grid(self, prompt: Prompt) -> Grid:
+        return Grid() if prompt.picture is None else self._seeing().preprocessor.grid(prompt.picture)
 
     def _answer(self, ids: PromptIds, prompt: Prompt, cancel: CancelScope, generation: int) -> Iterator[Token]:
         with self._answer_lock:
@@ -170,7 +182,7 @@ class OnnxEngine:
         beginning = None
         if picture is not None:
             _, fingerprint, beginning = self._look(picture)
-            keys = [fingerprint if i == self._template.image_token_id else i for i in ids.beginning]
+            keys = [fingerprint if [i] == self._image_token else i for i in ids.beginning]
         with self._answer_lock:
             if answer != self._answers_started:
                 return []
@@ -192,7 +204,7 @@ class OnnxEngine:
         array = np.array([ids], dtype=np.int64)
         rows = np.asarray(self._embed.run({"input_ids": array})["inputs_embeds"][0], dtype=np.float32)
         if features is not None:
-            places = np.flatnonzero(array[0] == self._template.image_token_id)
+            places = np.flatnonzero(array[0] == self._image_token[0])
             if len(places) != len(features):
                 raise BundleError(
                     f"the encoder gives {len(features)} rows for a picture, the template has {len(places)} places",
@@ -206,8 +218,16 @@ def _decoder(bundle: ModelBundle, threads: int) -> Decoder:
     return Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
 
 
-def _preprocessor(facts: Preprocessing) -> Preprocessor:
-    supported = (facts.resize, facts.filter, facts.layout, facts.channels) == ("squash", "area", "NCHW", "RGB")
-    if not supported:
+def _encoder(bundle: ModelBundle, settings: EngineSettings) -> VisionEncoder | None:
+    facts = bundle.preprocessing
+    if facts is None:
+        return None
+    if (
+        (facts.resize, facts.channels) != ("squash", "RGB")
+        or facts.layout not in LAYOUTS
+        or facts.filter not in FILTERS
+    ):
         raise BundleError(f"the bundle wants pictures prepared in a way this version does not know: {facts}", "update")
-    return Preprocessor(facts.width, facts.height, facts.mean, facts.std)
+    tiles = min(settings.max_tiles or facts.max_tiles, facts.max_tiles)
+    size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
+    return VisionEncoder(OnnxSession(bundle.path("vision_encoder"), settings.threads), Preprocessor(*size, tiles))

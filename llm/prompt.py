@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lorgnette.device.errors import InputError
-from lorgnette.llm.bundle import PromptTemplate
 from lorgnette.llm.engine import Prompt
+from lorgnette.llm.manifest import PromptTemplate
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.vision.scene_text import SceneText
+from lorgnette.vision.tiles import Grid
 
 _SHORTEN = "ask a shorter question"
 # No vocabulary in use has tokens that average more characters; a longer text cannot fit and need not be tokenised.
 _MOST_CHARACTERS_PER_TOKEN = 16
+_WHOLE = Grid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +36,35 @@ class PromptWriter:
         self._template = template
         self._tokenizer = tokenizer
         self._context = context
-        self._before_image = tokenizer.template_ids(template.before_image)
-        self._after_image = tokenizer.template_ids(template.after_image)
+        self._opening = tokenizer.template_ids(template.opening)
+        self._before_question = tokenizer.template_ids(template.before_question)
         self._end_of_question = tokenizer.template_ids(template.end_of_question)
-        self._end_of_answer = _end_of_turn(self._end_of_question, self._before_image)
+        self._end_of_answer = tokenizer.template_ids(template.end_of_answer)
 
-    def beginning(self) -> tuple[int, ...]:
-        """The ids of every prompt about a picture, up to and with the picture and what follows it in the template."""
-        image = [self._template.image_token_id] * self._template.tokens_per_image
-        return (*self._before_image, *image, *self._after_image)
+    @lru_cache(maxsize=32)  # noqa: B019 - a writer lives as long as its engine
+    def beginning(self, grid: Grid = _WHOLE) -> tuple[int, ...]:
+        """The ids of every prompt about a picture cut so, up to and with the picture and what follows it."""
+        template = self._template
+        image = template.image_token * template.tokens_per_image
+        text = template.opening + template.before_image
+        for row in range(1, grid.rows + 1):
+            for column in range(1, grid.columns + 1):
+                text += template.tile.format(row=row, column=column, image=image)
+            text += template.end_of_row
+        text += (template.whole_after_tiles if grid.rows else template.whole).format(image=image)
+        return tuple(self._tokenizer.template_ids(text + template.after_image))
 
-    def write(self, prompt: Prompt) -> PromptIds:
-        """The ids of `prompt`. Raises InputError for an empty question or one that leaves no room for an answer."""
+    def write(self, prompt: Prompt, grid: Grid = _WHOLE) -> PromptIds:
+        """The ids of `prompt`, whose picture, if it has one, is cut into `grid`. Raises InputError for an empty
+        question or one that leaves no room for an answer."""
         pictured = prompt.picture is not None
-        rest: list[int] = [] if pictured else list(self._before_image)
+        rest: list[int] = [] if pictured else self._opening + self._before_question
         rest += self._text(self._block(prompt.text))
         for exchange in prompt.history:
-            rest += self._question(exchange.question) + self._text(exchange.answer)
-            rest += self._end_of_answer + self._before_image
+            rest += self._question(exchange.question) + self._text(self._template.before_answer + exchange.answer)
+            rest += self._end_of_answer + self._before_question
         rest += self._question(prompt.question)
-        ids = PromptIds(self.beginning() if pictured else (), tuple(rest))
+        ids = PromptIds(self.beginning(grid) if pictured else (), tuple(rest))
         if len(ids) >= self._context:
             raise InputError(
                 f"the question is too long: {len(ids)} tokens, and the model takes {self._context - 1}", _SHORTEN
@@ -84,12 +96,3 @@ class PromptWriter:
         if len(text) > _MOST_CHARACTERS_PER_TOKEN * self._context:
             raise InputError(f"the question is too long: {len(text):,} characters", _SHORTEN)
         return self._tokenizer.text_ids(text)
-
-
-def _end_of_turn(end_of_question: list[int], before_image: list[int]) -> list[int]:
-    """What ends anybody's turn: the part of `end_of_question` before the next speaker's part begins.
-
-    Speakers begin with the same special token, `before_image` with the wearer's: in ChatML that leaves "<|im_end|>\\n".
-    """
-    starts = before_image[:1]
-    return end_of_question[: end_of_question.index(starts[0])] if starts and starts[0] in end_of_question else []

@@ -9,30 +9,69 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.frame import Frame
+from lorgnette.vision.tiles import Grid, fit, scaled
+
+Pixels = npt.NDArray[np.uint8]
+
+LAYOUTS = ("NCHW", "NTCHW")
+FILTERS = ("area", "lanczos", "bicubic", "bilinear")
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
     """Squash to `width` x `height` pixels (the aspect ratio is not kept), then (x - `mean`) / `std` for R, G and B.
 
-    `mean` and `std` are in units of 0..255.
+    `mean` and `std` are in units of 0..255. With a `longest_edge` the picture is first scaled to it, and cut into up to
+    `max_tiles` squares of that size (see `tiles`). `filter` is one of FILTERS: OpenCV's area filter, or Pillow's
+    others, which models are trained with (OpenCV's of the same names do not smooth when they shrink).
     """
 
     width: int
     height: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    filter: str = "area"
+    longest_edge: int = 0
+    max_tiles: int = 1
 
-    def resize(self, frame: Frame) -> npt.NDArray[np.uint8]:
-        """RGB uint8 [height, width, 3]. Each new pixel is the mean of the area it covers, and where the picture is
-        smaller than the target OpenCV's area filter turns into bilinear interpolation."""
-        if frame.pixels.shape[:2] == (self.height, self.width):
-            return frame.pixels
-        resized = cv2.resize(frame.pixels, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return np.asarray(resized, dtype=np.uint8)
+    def grid(self, frame: Frame) -> Grid:
+        """Into what `frame` will be cut; depends on its size alone."""
+        return self._fit(frame)[1]
 
-    def normalise(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """RGB uint8 [height, width, 3] -> float32 [1, 3, height, width]."""
+    def resize(self, frame: Frame) -> Pixels:
+        """RGB uint8 [tiles, height, width, 3]: the grid's tiles row by row, and the whole picture last."""
+        pixels = frame.pixels
+        if not self.longest_edge:
+            return self._resized(pixels, self.height, self.width)[None]
+        edge, grid = self._fit(frame)
+        tall, wide = pixels.shape[:2]
+        pixels = self._resized(pixels, *scaled(tall, wide, edge))
+        if not grid.rows:
+            return self._resized(pixels, self.height, self.width)[None]
+        pixels = self._resized(pixels, self.height * grid.rows, self.width * grid.columns)
+        cut = pixels.reshape(grid.rows, self.height, grid.columns, self.width, 3).swapaxes(1, 2)
+        whole = self._resized(pixels, self.height, self.width)
+        return np.concatenate([cut.reshape(-1, self.height, self.width, 3), whole[None]])
+
+    def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """RGB uint8 [tiles, height, width, 3] -> float32 [tiles, 3, height, width]."""
         mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
-        scaled = (pixels.astype(np.float32) - mean) / std
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
+        scaled_pixels = (pixels.astype(np.float32) - mean) / std
+        return np.ascontiguousarray(scaled_pixels.transpose(0, 3, 1, 2))
+
+    def _fit(self, frame: Frame) -> tuple[int, Grid]:
+        if not self.longest_edge or self.max_tiles <= 1:
+            return self.longest_edge, Grid()
+        tall, wide = frame.pixels.shape[:2]
+        return fit(tall, wide, self.height, self.longest_edge, self.max_tiles)
+
+    def _resized(self, pixels: Pixels, height: int, width: int) -> Pixels:
+        """Where the picture is smaller than the target, OpenCV's area filter turns into bilinear interpolation."""
+        if pixels.shape[:2] == (height, width):
+            return pixels
+        if self.filter == "area":
+            return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        from PIL import Image
+
+        resampling = Image.Resampling[self.filter.upper()]
+        return np.asarray(Image.fromarray(pixels).resize((width, height), resampling), dtype=np.uint8)

@@ -19,8 +19,9 @@ from lorgnette.device.session import Array, TensorSpec
 from lorgnette.export.adapter import merge, read_adapter
 from lorgnette.export.gguf_checkpoint import read_gguf
 from lorgnette.export.llama import FloatArray, LlamaWeights
-from lorgnette.llm.bundle import DecoderGeometry, ModelBundle, hash_file
+from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.kv_cache import KvCache
+from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
 from lorgnette.llm.sampling import Logits
 

@@ -29,7 +29,7 @@ class Decoder:
     @classmethod
     def open(cls, folder: Path, suffix: str) -> Decoder:
         names = (f"embed_tokens{suffix}.onnx", f"decoder_model_merged{suffix}.onnx")
-        return cls(*(OnnxSession(folder / name).raw for name in names))
+        return cls(*(OnnxSession(folder / "onnx" / name).raw for name in names))
 
     def embeds(self, ids: list[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Rows [1, n, hidden] of the ids [n], or [B, n, hidden] of [B, n]."""

@@ -19,7 +19,7 @@ LINEAR = "model.layers.1.mlp.up_proj"
 def tensors(model: Assembly) -> dict[str, np.ndarray]:
     random = np.random.default_rng(5)
     update = {"A": random.standard_normal((4, 64)), "B": random.standard_normal((96, 4))}
-    return {f"con.{name}": np.asarray(array, np.float16) for name, array in model.connector.items()} | {
+    return {f"con.{name}": np.asarray(array, np.float16) for name, array in model.vision.connector.items()} | {
         f"lora.{LINEAR}.{part}": array.astype(np.float16) for part, array in update.items()
     }
 
@@ -108,4 +108,4 @@ def test_trained_encoders_that_do_not_fit(tiny: Assembly, tmp_path: Path, name: 
     path = tmp_path / "adapter.safetensors"
     save_file(tensors(tiny) | {f"enc.{name}": np.zeros((3, 3), np.float16)}, path)
     with pytest.raises(WeightsFormatError, match="does not fit the image encoder"):
-        with_trained_encoder(tiny.encoder, read_adapter(path))
+        with_trained_encoder(tiny.vision.encoder, read_adapter(path))

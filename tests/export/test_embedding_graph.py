@@ -24,5 +24,5 @@ def test_int8_rows_are_the_rounded_table(tiny: Assembly, tiny_folder: Path, open
 def test_the_head_shares_the_table(tiny_folder: Path) -> None:
     """The table is stored once: the decoder's graph names the embedding's data file."""
     for suffix in ("", "_quantized"):
-        graph = (tiny_folder / f"decoder_model_merged{suffix}.onnx").read_bytes()
+        graph = (tiny_folder / "onnx" / f"decoder_model_merged{suffix}.onnx").read_bytes()
         assert f"embed_tokens{suffix}.onnx_data".encode() in graph

@@ -17,7 +17,7 @@ SIDE = 64
 @pytest.fixture
 def encode(tiny: Assembly, tmp_path: Path) -> object:
     path = tmp_path / "encoder.onnx"
-    path.write_bytes(encoder_model(tiny.encoder, SIDE).SerializeToString())
+    path.write_bytes(encoder_model(tiny.vision.encoder, SIDE).SerializeToString())
     session = OnnxSession(path)
 
     def run(rgb: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_a_quarter_holds_the_colour_that_is_there(encode, tiny: Assembly) -> Non
     picture = np.full((SIDE, SIDE, 3), 245, np.uint8)
     picture[0:16, 48:64] = (210, 30, 35)  # upper right cell, its upper right quarter
     features = encode(picture)
-    assert features.shape == (channels(tiny.encoder), 2, 2)
+    assert features.shape == (channels(tiny.vision.encoder), 2, 2)
     shares = colours(features)
     names = list(COLOURS)
     assert names[shares[1, :, 0, 1].argmax()] == "red" and shares[1, :, 0, 1].max() > 0.8
@@ -55,6 +55,6 @@ def test_every_colour_is_called_by_its_name(encode, name: str) -> None:  # type:
 def test_fine_channels_are_of_one_size(encode, tiny: Assembly) -> None:  # type: ignore[no-untyped-def]
     picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     features = encode(picture)
-    head = tiny.encoder["_conv_head.weight"].shape[0]
+    head = tiny.vision.encoder["_conv_head.weight"].shape[0]
     fine = features[head : -4 * len(COLOURS)].reshape(4, -1, 2, 2)
     np.testing.assert_allclose(np.sqrt((fine**2).mean(1)), 1.0, atol=1e-3)

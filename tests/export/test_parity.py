@@ -9,17 +9,16 @@ import pytest
 
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.decoder_graph import DecoderWriter
-from lorgnette.export.embedding_graph import write_float_embedding
-from lorgnette.export.graph_builder import DataFile
+from lorgnette.export.embedding_graph import write_embedding
 from lorgnette.export.llama import LlamaWeights
 from lorgnette.export.parity import Parity, ParityError, compare
+from lorgnette.export.precision import PRECISIONS
 
 
 def write(weights: LlamaWeights, folder: Path) -> Path:
     folder.mkdir()
-    table = write_float_embedding(weights.embedding, folder / "embed.onnx")
-    with DataFile(folder / "decoder.onnx_data") as data:
-        DecoderWriter(weights, table, data).write(folder / "decoder.onnx", every_position=True)
+    table = write_embedding(weights.embedding, folder / "embed.onnx", PRECISIONS["fp32"])
+    DecoderWriter(weights, table, PRECISIONS["fp32"]).write(folder / "decoder.onnx")
     return folder / "decoder.onnx"
 
 
@@ -35,7 +34,7 @@ def test_a_model_against_itself_and_against_another(tiny: Assembly, tmp_path: Pa
 
 
 def test_check_refuses_what_is_too_far() -> None:
-    Parity(0.01, 0.95, 10).check(0.02)
+    Parity(0.01, 0.95, 10).check(0.02, "int8")
     for kl in (0.03, np.nan):
         with pytest.raises(ParityError, match="mean KL"):
-            Parity(kl, 0.95, 10).check(0.02)
+            Parity(kl, 0.95, 10).check(0.02, "int8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,15 @@ from lorgnette.export.assembly import Assembly
 from lorgnette.export.encoder_graph import encoder_nodes
 from lorgnette.export.graph_builder import GraphBuilder, value
 from lorgnette.export.llama import FloatArray, WeightsFormatError
-from lorgnette.export.vision_graph import write_vision_encoder
+from lorgnette.export.precision import PRECISIONS
+
+FP32 = PRECISIONS["fp32"]
 
 
 def features_of(model: Assembly, pixels: FloatArray, path: Path) -> FloatArray:
     """The encoder alone: [B, C, cells, cells]."""
     graph = GraphBuilder("encoder")
-    graph.adopt(*encoder_nodes(model.encoder, "pixel_values", "features"))
+    graph.adopt(*encoder_nodes(model.vision.encoder, "pixel_values", "features"))
     onnx_model = graph.model(
         [value("pixel_values", 1, list(pixels.shape))], [value("features", 1, ["b", "c", "h", "w"])]
     )
@@ -26,11 +30,10 @@ def features_of(model: Assembly, pixels: FloatArray, path: Path) -> FloatArray:
     return np.asarray(OnnxSession(path).run({"pixel_values": pixels})["features"])
 
 
-def connect(model: Assembly, features: FloatArray) -> FloatArray:
+def connect(con: Mapping[str, FloatArray], features: FloatArray) -> FloatArray:
     """The recipe's connector, cell by cell."""
     from math import erf
 
-    con = model.connector
     batch, _, side, _ = features.shape
     reduced = np.einsum("bchw,oc->bhwo", features, con["red.weight"]) + con["red.bias"]
     tokens = []
@@ -50,9 +53,9 @@ def connect(model: Assembly, features: FloatArray) -> FloatArray:
 
 def test_connector_follows_the_recipe(tiny: Assembly, tiny_folder: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32)
-    session = OnnxSession(tiny_folder / "vision_encoder.onnx")
+    session = OnnxSession(tiny_folder / "onnx" / "vision_encoder.onnx")
     actual = session.run({"pixel_values": pixels})["image_features"]
-    expected = connect(tiny, features_of(tiny, pixels, tmp_path / "encoder.onnx"))
+    expected = connect(tiny.vision.connector, features_of(tiny, pixels, tmp_path / "encoder.onnx"))
     assert actual.shape == (2, 4, 64)
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     assert np.abs(actual[0] - actual[1]).max() > 0.01
@@ -72,14 +75,14 @@ def test_connector_equals_the_one_that_is_trained(tiny: Assembly, tiny_folder: P
     features = np.random.default_rng(2).standard_normal((2, 1280, 10, 10)).astype(np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(features).flatten(2).transpose(1, 2)).numpy()
-    from dataclasses import replace
-
-    np.testing.assert_allclose(connect(replace(tiny, connector=con), features), expected, atol=1e-4)
+    np.testing.assert_allclose(connect(con, features), expected, atol=1e-4)
 
 
 def test_parts_that_do_not_fit(tiny: Assembly, tmp_path: Path) -> None:
     with pytest.raises(WeightsFormatError, match="9 tokens, the connector has 4"):
-        write_vision_encoder(tiny.encoder, tiny.connector, 192, tmp_path / "v.onnx")
-    damaged = {name: array for name, array in tiny.encoder.items() if not name.startswith("_conv_head")}
+        replace(tiny.vision, side=192).write(tmp_path / "v.onnx", FP32)
+    damaged = {name: array for name, array in tiny.vision.encoder.items() if not name.startswith("_conv_head")}
     with pytest.raises(WeightsFormatError, match="lacks _conv_head"):
-        write_vision_encoder(damaged, tiny.connector, 128, tmp_path / "v.onnx")
+        replace(tiny.vision, encoder=damaged).write(tmp_path / "v.onnx", FP32)
+    with pytest.raises(WeightsFormatError, match="fp32 alone"):
+        tiny.vision.write(tmp_path / "v.onnx", PRECISIONS["int8"])

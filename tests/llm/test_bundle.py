@@ -53,7 +53,7 @@ def test_an_unknown_precision_lists_those_there(folder: Path) -> None:
     assert "'_quantized'" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "decoder_model_merged_quantized.onnx_data"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "onnx/decoder_model_merged_quantized.onnx_data"])
 def test_missing_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BundleError, match=f"lacks {name}"):
@@ -61,7 +61,7 @@ def test_missing_file(folder: Path, name: str) -> None:
 
 
 def test_cut_file(folder: Path) -> None:
-    path = folder / "vision_encoder.onnx"
+    path = folder / "onnx" / "vision_encoder.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(BundleError, match="bytes, the manifest says"):
         ModelBundle.open(folder)
@@ -74,21 +74,21 @@ def flip_a_bit(path: Path) -> None:
 
 
 def test_wrong_hash_on_first_open(folder: Path) -> None:
-    flip_a_bit(folder / "decoder_model_merged.onnx_data")
+    flip_a_bit(folder / "onnx" / "decoder_model_merged.onnx_data")
     with pytest.raises(BundleError, match="hash"):
         ModelBundle.open(folder)
 
 
 def test_a_change_after_the_stamp_is_noticed(folder: Path) -> None:
     ModelBundle.open(folder)
-    flip_a_bit(folder / "vision_encoder.onnx")
+    flip_a_bit(folder / "onnx" / "vision_encoder.onnx")
     with pytest.raises(BundleError, match="hash"):
         ModelBundle.open(folder)
 
 
 def test_verify_reads_even_what_is_stamped(folder: Path) -> None:
     ModelBundle.open(folder)
-    path = folder / "vision_encoder.onnx"
+    path = folder / "onnx" / "vision_encoder.onnx"
     status = path.stat()
     flip_a_bit(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -98,8 +98,8 @@ def test_verify_reads_even_what_is_stamped(folder: Path) -> None:
 
 
 def test_another_spec(folder: Path) -> None:
-    edit(folder, lambda manifest: manifest.update(spec=3))
-    with pytest.raises(BundleError, match="spec 3, this version reads spec 2") as caught:
+    edit(folder, lambda manifest: manifest.update(spec=4))
+    with pytest.raises(BundleError, match="spec 4, this version reads spec 3") as caught:
         ModelBundle.open(folder)
     assert caught.value.hint == "update lorgnette"
 
@@ -124,12 +124,17 @@ def test_malformed_manifest(folder: Path, text: str) -> None:
         (lambda m: m.update(parity=[]), "manifest.parity must be an object"),
         (lambda m: m["preprocessing"].update(std=[128.0]), "mean and std need 3 values"),
         (lambda m: m["preprocessing"].update(std=[128.0, 0, 128]), "std may not be 0"),
-        (lambda m: m["prompt"].pop("text_line"), "manifest.prompt.text_line is missing"),
+        (lambda m: m["prompt"].pop("opening"), "manifest.prompt.opening is missing"),
         (lambda m: m["prompt"].update(text_line=""), "text_heading and no_text need a text_line"),
         (lambda m: m["prompt"].update(text_line="{text}\n"), "must name {text} and {place} once each"),
         (lambda m: m["prompt"].update(text_line="{text} {place} {0}\n"), "must name {text} and {place} once each"),
         (lambda m: m["prompt"].update(text_line="{text} {place} {"), "must name {text} and {place} once each"),
-        (lambda m: m["files"].pop(), "has no vision_encoder"),
+        (lambda m: m["files"].pop(), "has no tokenizer"),
+        (lambda m: m.update(preprocessing=None), "it has an image_token and no preprocessing"),
+        (lambda m: m["prompt"].update(whole="{image}{image}"), "whole must name {image} once"),
+        (lambda m: m["preprocessing"].update(max_tiles=5), "tile must name {row}, {column} and {image}"),
+        (lambda m: m["files"][0].update(name="onnx/../../x"), "outside itself"),
+        (lambda m: m["files"][0].update(name="onnx//x"), "outside itself"),
         (lambda m: m["files"][0].update(name="../manifest.json"), "outside itself"),
         (lambda m: m["files"][0].update(name="/etc/passwd"), "outside itself"),
     ],

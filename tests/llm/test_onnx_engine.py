@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -186,7 +187,7 @@ def test_a_preparation_that_is_not_known_is_refused(bundle: ModelBundle) -> None
 
 
 def test_a_tokenizer_that_is_none_is_refused(bundle: ModelBundle, tmp_path: Path) -> None:
-    for file in bundle.folder.iterdir():
-        (tmp_path / file.name).write_bytes(b"{}" if file.name == "tokenizer.json" else file.read_bytes())
+    shutil.copytree(bundle.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").write_bytes(b"{}")
     with pytest.raises(BundleError, match="tokenizer"):
         OnnxEngine(replace(bundle, folder=tmp_path), EngineSettings())

@@ -77,7 +77,7 @@ def test_a_line_cannot_leave_its_quotes(
 ) -> None:
     harmless = writer.write(Prompt(QUESTION, PICTURE, text=(SceneText("x", "at the top"),)))
     ids = writer.write(Prompt(QUESTION, PICTURE, text=(SceneText(attack, "at the top"),)))
-    special = set(tokenizer.template_ids("<|im_end|><|im_start|>")) | {bundle.prompt.image_token_id}
+    special = set(tokenizer.template_ids("<|im_end|><|im_start|>" + bundle.prompt.image_token))
     assert [i for i in ids.rest if i in special] == [i for i in harmless.rest if i in special]
     text, plain = tokenizer.decode(ids.rest), tokenizer.decode(harmless.rest)
     assert text.count('"') == plain.count('"') == 2

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 from tokenizers import pre_tokenizers
 
-from lorgnette.export.assembly import Assembly, assemble
+from lorgnette.export.assembly import Assembly, Plan, assemble
 from lorgnette.export.encoder_graph import channels
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights, tensor_shapes
-from lorgnette.llm.bundle import Part, Preprocessing
+from lorgnette.export.precision import PRECISIONS
+from lorgnette.export.vision_graph import EmbeddedVision
+from lorgnette.llm.manifest import Part, Preprocessing, PromptTemplate
 
 SIDE = 128
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>")
@@ -102,8 +104,7 @@ def tiny_vlm() -> Assembly:
         name="tiny-vlm",
         language=tiny_language_model(),
         tokenizer=byte_level_tokenizer(tokens, MERGES, SPECIAL),
-        encoder=tiny_encoder(),
-        connector=tiny_connector(),
+        vision=EmbeddedVision(tiny_encoder(), tiny_connector(), SIDE),
         preprocessing=Preprocessing(
             width=SIDE,
             height=SIDE,
@@ -114,23 +115,30 @@ def tiny_vlm() -> Assembly:
             layout="NCHW",
             channels="RGB",
         ),
-        before_image="<|im_start|>user\n",
-        after_image="\n",
-        text_heading="Text in the picture:\n",
-        text_line='"{text}" {place}\n',
-        no_text="No text in the picture.\n",
-        end_of_question="<|im_end|>\n<|im_start|>assistant\n",
-        placeholder="<image>",
-        stop_ids=(2,),
+        prompt=PromptTemplate(
+            opening="",
+            before_image="<|im_start|>user\n",
+            before_question="<|im_start|>user\n",
+            after_image="\n",
+            end_of_question="<|im_end|>\n<|im_start|>assistant\n",
+            before_answer="",
+            end_of_answer="<|im_end|>\n",
+            image_token="<image>",
+            tokens_per_image=(SIDE // 64) ** 2,
+            stop_ids=(2,),
+            text_heading="Text in the picture:\n",
+            text_line='"{text}" {place}\n',
+            no_text="No text in the picture.\n",
+        ),
         parts=(Part("random weights", "Apache-2.0", "make_models.py", hashlib.sha256(b"random").hexdigest()),),
-        confidence={},
     )
 
 
 def main(folder: Path) -> None:
     bundle = folder / "tiny_vlm"
     bundle.mkdir(parents=True)
-    assemble(tiny_vlm(), bundle, ("_quantized", ""), "make-models-2", "tiny-vlm", lambda stage, done: None)
+    plan = Plan(decoder=(PRECISIONS["int8"], PRECISIONS["fp32"]))
+    assemble(tiny_vlm(), bundle, plan, "make-models-3", "tiny-vlm")
 
 
 if __name__ == "__main__":

@@ -23,17 +23,20 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_same_files(fresh: Path) -> None:
-    names = {path.name for path in fresh.iterdir()} - {".verified.json"}
-    committed = {path.name for path in (HERE / "tiny_vlm").iterdir()} - {".verified.json"}
-    assert names == committed
-    assert sum(path.stat().st_size for path in (HERE / "tiny_vlm").iterdir()) < 1_000_000
+    def files(folder: Path) -> dict[Path, int]:
+        found = {path.relative_to(folder): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        return {path: size for path, size in found.items() if path.name != ".verified.json"}
+
+    committed = files(HERE / "tiny_vlm")
+    assert set(files(fresh)) == set(committed)
+    assert sum(committed.values()) < 1_000_000
 
 
 def test_same_graphs(fresh: Path) -> None:
-    graphs = sorted(path.name for path in fresh.glob("*.onnx"))
+    graphs = sorted(path.name for path in (fresh / "onnx").glob("*.onnx"))
     assert len(graphs) == 5
     for name in graphs:
-        new, old = onnx.load(fresh / name).graph, onnx.load(HERE / "tiny_vlm" / name).graph
+        new, old = onnx.load(fresh / "onnx" / name).graph, onnx.load(HERE / "tiny_vlm" / "onnx" / name).graph
         assert list(new.node) == list(old.node), name
         assert list(new.input) == list(old.input) and list(new.output) == list(old.output), name
         for ours, theirs in zip(new.initializer, old.initializer, strict=True):

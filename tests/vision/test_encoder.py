@@ -23,25 +23,26 @@ def picture(seed: int) -> Frame:
 
 @pytest.fixture(scope="module")
 def encoder() -> VisionEncoder:
-    return VisionEncoder(OnnxSession(TINY / "vision_encoder.onnx"), PREPROCESSOR)
+    return VisionEncoder(OnnxSession(TINY / "onnx" / "vision_encoder.onnx"), PREPROCESSOR)
 
 
 def test_a_picture_becomes_rows(encoder: VisionEncoder) -> None:
-    image = encoder.encode(picture(1))
+    image = encoder.encode(encoder.prepare(picture(1)))
     assert image.features.shape == (4, 64)
     assert image.features.dtype == np.float32
     assert image.encode_ns > 0
-    assert np.array_equal(image.features, encoder.encode(picture(1)).features)
-    assert not np.allclose(image.features, encoder.encode(picture(2)).features)
+    assert np.array_equal(image.features, encoder.encode(encoder.prepare(picture(1))).features)
+    assert not np.allclose(image.features, encoder.encode(encoder.prepare(picture(2))).features)
 
 
 def test_the_fingerprint_names_what_was_seen(encoder: VisionEncoder) -> None:
-    assert encoder.fingerprint(picture(1)) == encoder.encode(picture(1)).fingerprint
-    assert encoder.fingerprint(picture(1)) != encoder.fingerprint(picture(2))
+    assert encoder.prepare(picture(1)).fingerprint == encoder.prepare(picture(1)).fingerprint
+    assert encoder.prepare(picture(1)).fingerprint != encoder.prepare(picture(2)).fingerprint
     changed = picture(1).pixels.copy()
     changed[50, 50] ^= 0xFF
-    assert encoder.fingerprint(Frame(changed)) != encoder.fingerprint(picture(1))
-    assert encoder.fingerprint(Frame(picture(1).pixels, timestamp_ns=5)) == encoder.fingerprint(picture(1))
+    assert encoder.prepare(Frame(changed)).fingerprint != encoder.prepare(picture(1)).fingerprint
+    later = Frame(picture(1).pixels, timestamp_ns=5)
+    assert encoder.prepare(later).fingerprint == encoder.prepare(picture(1)).fingerprint
 
 
 class HalfSession:
@@ -58,7 +59,8 @@ class HalfSession:
 
 
 def test_the_session_decides_the_precision() -> None:
-    image = VisionEncoder(HalfSession(), PREPROCESSOR).encode(Frame(np.full((64, 64, 3), 255, np.uint8)))
+    half = VisionEncoder(HalfSession(), PREPROCESSOR)
+    image = half.encode(half.prepare(Frame(np.full((64, 64, 3), 255, np.uint8))))
     assert image.features == pytest.approx(np.ones((4, 3)))
     assert image.features.dtype == np.float32
 
@@ -71,7 +73,7 @@ def test_a_file_that_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_pixel_values_of_another_shape_are_a_clear_error() -> None:
-    session = OnnxSession(TINY / "vision_encoder.onnx")
+    session = OnnxSession(TINY / "onnx" / "vision_encoder.onnx")
     with pytest.raises(SessionError, match=r"vision_encoder\.onnx"):
         session.run({"pixel_values": np.zeros((1, 5, 128, 128), np.float32)})
     with pytest.raises(SessionError):

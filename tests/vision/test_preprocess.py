@@ -32,18 +32,18 @@ def noise(height: int, width: int) -> Frame:
 @pytest.mark.parametrize("size", [(640, 640), (480, 640), (960, 320), (333, 1001), (1200, 1600)])
 def test_shrinking_takes_the_mean_of_each_area(size: tuple[int, int]) -> None:
     frame = noise(*size)
-    assert np.abs(EMBEDDED.resize(frame).astype(np.float64) - area_means(frame.pixels, 320, 320)).max() <= 1.0
+    assert np.abs(EMBEDDED.resize(frame)[0].astype(np.float64) - area_means(frame.pixels, 320, 320)).max() <= 1.0
 
 
 def test_a_picture_of_the_right_size_is_left_alone() -> None:
     frame = noise(320, 320)
-    assert np.array_equal(EMBEDDED.resize(frame), frame.pixels)
+    assert np.array_equal(EMBEDDED.resize(frame)[0], frame.pixels)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2000), (224, 224), (320, 1), (2, 3)])
 def test_any_shape_is_squashed_without_new_values(size: tuple[int, int]) -> None:
     frame = noise(*size)
-    resized = EMBEDDED.resize(frame)
+    resized = EMBEDDED.resize(frame)[0]
     assert resized.shape == (320, 320, 3)
     assert resized.dtype == np.uint8
     assert resized.min() >= frame.pixels.min()
@@ -54,7 +54,7 @@ def test_values_are_normalised_by_channel_and_laid_out_by_plane() -> None:
     pixels = np.zeros((2, 4, 3), np.uint8)
     pixels[...] = (0, 127, 255)
     pixels[1, 2] = (10, 20, 30)
-    values = Preprocessor(4, 2, (127.0, 127.0, 100.0), (128.0, 64.0, 1.0)).normalise(pixels)
+    values = Preprocessor(4, 2, (127.0, 127.0, 100.0), (128.0, 64.0, 1.0)).normalise(pixels[None])
     assert values.shape == (1, 3, 2, 4)
     assert values.dtype == np.float32
     assert values.flags.c_contiguous

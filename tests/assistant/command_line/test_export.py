@@ -22,7 +22,7 @@ def test_an_unknown_model_lists_the_choices(tmp_path: Path, capsys: pytest.Captu
 def test_embedded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "bundle"
     assert main(["export", "embedded", "--out", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["spec"] == 2
+    assert json.loads(capsys.readouterr().out)["spec"] == 3
     bundle = ModelBundle.open(out, verify=True)
     assert bundle.path("decoder_model_merged").name == "decoder_model_merged_quantized.onnx"
     assert main(["export", "embedded", "--out", str(out)]) == 0

@@ -24,11 +24,11 @@ CPU = torch.device("cpu")
 
 def test_the_encoder_is_its_onnx_graph(tiny: Assembly, tmp_path: Path) -> None:
     path = tmp_path / "encoder.onnx"
-    path.write_bytes(encoder_model(tiny.encoder, 128).SerializeToString())
+    path.write_bytes(encoder_model(tiny.vision.encoder, 128).SerializeToString())
     pixels = np.random.default_rng(0).standard_normal((2, 3, 128, 128)).astype(np.float32)
     exported = OnnxSession(path).run({"pixel_values": pixels})["features"]
     with torch.no_grad():
-        cells = Encoder(tiny.encoder)(torch.from_numpy(pixels)).numpy()
+        cells = Encoder(tiny.vision.encoder)(torch.from_numpy(pixels)).numpy()
     np.testing.assert_allclose(cells, exported.reshape(2, -1, 16).transpose(0, 2, 1), rtol=1e-3, atol=1e-4)
 
 

@@ -140,7 +140,7 @@ def test_a_recipe_keeps_what_it_does_not_name(tmp_path: Any) -> None:
 def namer(tiny: Assembly) -> Namer:
     """Class i is named where channel i is high."""
     head = {"_fc.weight": 9 * np.eye(1000, dtype=np.float32), "_fc.bias": np.zeros(1000, np.float32)}
-    return Namer(head, Encoder(tiny.encoder), torch.device("cpu"))
+    return Namer(head, Encoder(tiny.vision.encoder), torch.device("cpu"))
 
 
 def test_the_classes_are_imagenets(namer: Namer) -> None:

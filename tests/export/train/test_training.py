@@ -174,8 +174,8 @@ def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any], tiny: Assem
         (tmp_path / folder).mkdir(exist_ok=True)
         mixture = {"captions": 2, "questions": 1}
         recipe = Recipe(steps=6, self_critical_steps=2, batch=3, length=230, samples=3, mixture=mixture, **changes)
-        model, encoder = LanguageModel(weights, recipe.dropout), Encoder(tiny.encoder)
-        connector = Connector(192, channels(tiny.encoder))
+        model, encoder = LanguageModel(weights, recipe.dropout), Encoder(tiny.vision.encoder)
+        connector = Connector(192, channels(tiny.vision.encoder))
         out = tmp_path / folder
         return Trainer(model, encoder, connector, tokenizer, courses, courses, recipe, out, negatives=40)
 
@@ -263,8 +263,8 @@ def test_alignment_brings_pictures_near_their_words(tokenizer: Any, tiny: Assemb
     embedding = torch.randn(300, 192)
 
     def loss_after(steps: int) -> float:
-        connector = Connector(192, channels(tiny.encoder))
-        return align(Encoder(tiny.encoder), connector, course, tokenizer, embedding, steps=steps, seed=1)
+        connector = Connector(192, channels(tiny.vision.encoder))
+        return align(Encoder(tiny.vision.encoder), connector, course, tokenizer, embedding, steps=steps, seed=1)
 
     assert loss_after(40) < 0.7 * loss_after(2)
 
@@ -283,6 +283,6 @@ def test_the_saved_adapter_is_what_the_builder_reads(trainer: Any, tiny: Assembl
     trained.save()
     adapter = read_adapter(trained.out / "adapter.safetensors")
     assert len(adapter.updates) == 14 and adapter.connector["pos"].shape == (TOKENS, 192)
-    seen = with_trained_encoder(tiny.encoder, adapter)
-    changed = {name for name in seen if not np.allclose(seen[name], tiny.encoder[name], rtol=1e-3, atol=1e-6)}
+    seen = with_trained_encoder(tiny.vision.encoder, adapter)
+    changed = {name for name in seen if not np.allclose(seen[name], tiny.vision.encoder[name], rtol=1e-3, atol=1e-6)}
     assert "_blocks.4._bn1.bias" in changed and "_bn1.running_var" not in changed
