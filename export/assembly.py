@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 from tokenizers import Tokenizer
 
+from lorgnette.export.client_files import CONFIG, with_sessions
 from lorgnette.export.decoder_graph import DecoderWriter
 from lorgnette.export.embedding_graph import write_embedding
-from lorgnette.export.llama import FloatArray, LlamaWeights, WeightsFormatError
-from lorgnette.export.parity import Parity, compare
+from lorgnette.export.graph_builder import DataFile
+from lorgnette.export.linears import Quantizer, plain_rounding
+from lorgnette.export.llama import LlamaWeights, WeightsFormatError
 from lorgnette.export.precision import PRECISIONS, Precision
+from lorgnette.export.text_model_graph import write_text_model
 from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.manifest import SPEC, BundleFile, DecoderGeometry, Part, Preprocessing, PromptTemplate
 
@@ -23,15 +25,6 @@ FP32 = PRECISIONS["fp32"]
 SESSIONS = "onnx"  # the folder of the sessions, where clients of the hub look for them
 
 Progress = Callable[[str, float], None]
-
-# What the parity figures are measured on: questions and answers as a model meets them, and plain prose.
-_PARITY_TEXTS = (
-    ("What is in this picture?", "A brown dog is running through the grass with a ball in its mouth."),
-    ("Is there a bicycle?", "No, there is no bicycle in the picture."),
-    ("How many people are there and what are they doing?", "Two men in red jackets are skiing down a hill."),
-    ("What does the harbour look like?", "It is quiet, and the boats lie still, waiting for the tide to turn."),
-    ("How do I boil an egg?", "Bring water to a simmer, lower the egg in with a spoon, and wait for seven minutes."),
-)
 
 
 class VisionPart(Protocol):
@@ -69,8 +62,7 @@ class Plan:
     """In which precisions the parts are written; the first of each is the default.
 
     `table_bits` and `symmetric` are of quantized tables and 4-bit matrices. `share_table` lets a tied head use the
-    bytes of the embedding's file. `worst_kl` is the most mean KL divergence from fp32, in nats, that a quantized
-    decoder may have.
+    bytes of the embedding's file.
     """
 
     decoder: tuple[Precision, ...]
@@ -78,7 +70,6 @@ class Plan:
     table_bits: int = 8
     symmetric: bool = True
     share_table: bool = True
-    worst_kl: float = 0.016
     profile: str = ""
 
 
@@ -90,11 +81,11 @@ def assemble(
     inputs: str,
     progress: Progress = lambda stage, done: None,
     provenance: Mapping[str, str] | None = None,
-) -> None:
-    """Write the bundle into the empty `folder`.
+    quantizer: Quantizer | None = None,
+) -> ModelBundle:
+    """Write the bundle into the empty `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly).
 
-    Raises `WeightsFormatError` if the parts do not fit each other, `ParityError` if rounding changes the model too
-    much, OSError if the disk does not take the files.
+    Raises `WeightsFormatError` if the parts do not fit each other, OSError if the disk does not take the files.
     """
     _check_prompt(model)
     model.tokenizer.save(str(folder / "tokenizer.json"))
@@ -106,14 +97,21 @@ def assemble(
         for precision in plan.vision:
             progress(f"writing the image encoder ({precision.name})", 0.0)
             model.vision.write(sessions / f"vision_encoder{precision.suffix}.onnx", precision)
-    parity = _write_decoders(model, sessions, plan, progress)
+    for step, precision in enumerate(plan.decoder):
+        progress(f"writing the decoder ({precision.name})", 0.1 + 0.7 * step / len(plan.decoder))
+        _write_language(model, sessions, precision, plan, quantizer)
+
+    defaults = {"embed_tokens": plan.decoder[0].suffix, "decoder_model_merged": plan.decoder[0].suffix}
+    if model.vision is None:
+        defaults["model"] = plan.decoder[0].suffix
+    else:
+        defaults["vision_encoder"] = plan.vision[0].suffix
+    if CONFIG in model.client_files:
+        (folder / CONFIG).write_bytes(with_sessions(model.client_files[CONFIG], sessions, defaults))
 
     progress("hashing", 0.85)
     config = model.language.config
-    defaults = {"embed_tokens": plan.decoder[0].suffix, "decoder_model_merged": plan.decoder[0].suffix}
-    if model.vision is not None:
-        defaults["vision_encoder"] = plan.vision[0].suffix
-    ModelBundle(
+    bundle = ModelBundle(
         spec=SPEC,
         folder=folder,
         name=model.name,
@@ -133,10 +131,12 @@ def assemble(
             context=config.context,
         ),
         parts=model.parts,
-        parity=parity,
+        parity={},
         confidence=model.confidence,
         provenance=provenance or {},
-    ).write_manifest()
+    )
+    bundle.write_manifest()
+    return bundle
 
 
 def _check_prompt(model: Assembly) -> None:
@@ -151,44 +151,25 @@ def _check_prompt(model: Assembly) -> None:
         )
 
 
-def _write_decoders(model: Assembly, sessions: Path, plan: Plan, progress: Progress) -> dict[str, float]:
-    """Write `embed_tokens` and `decoder_model_merged` of each precision; the figures of those that are quantized,
-    against an fp32 decoder that is written aside if it is not wanted itself."""
-    scratch = sessions / "scratch"
-    scratch.mkdir()
-    places = {precision.name: sessions for precision in plan.decoder}
-    judged = [precision for precision in plan.decoder if precision.bits < FP32.bits]
-    if judged:
-        places.setdefault(FP32.name, scratch)
-    for step, (name, place) in enumerate(places.items()):
-        progress(f"writing the decoder ({name})", 0.05 + 0.4 * step / len(places))
-        precision = PRECISIONS[name]
-        embedding = place / f"embed_tokens{precision.suffix}.onnx"
-        table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits)
-        writer = DecoderWriter(model.language, table, precision, share_table=plan.share_table, symmetric=plan.symmetric)
-        writer.write(place / f"decoder_model_merged{precision.suffix}.onnx")
-    figures: dict[str, float] = {}
-    texts = _parity_texts(model)
-    for precision in judged:
-        progress(f"comparing {precision.name} with fp32", 0.5)
-        reference = places[FP32.name] / "decoder_model_merged.onnx"
-        candidate = sessions / f"decoder_model_merged{precision.suffix}.onnx"
-        measured: Parity = compare(reference, candidate, model.language.config, texts)
-        measured.check(plan.worst_kl, precision.name)
-        prefix = "" if precision == judged[0] else f"{precision.name}_"
-        figures |= {f"{prefix}mean_kl": measured.mean_kl, f"{prefix}top1": measured.top1}
-        figures[f"{prefix}positions"] = float(measured.positions)
-    shutil.rmtree(scratch)
-    return figures
-
-
-def _parity_texts(model: Assembly) -> list[FloatArray]:
-    texts: list[FloatArray] = []
-    embedding = model.language.embedding
-    for question, answer in _PARITY_TEXTS:
-        text = model.prompt.opening + model.prompt.before_question + question + model.prompt.end_of_question + answer
-        texts.append(embedding[np.array(model.tokenizer.encode(text, add_special_tokens=False).ids)])
-    return texts
+def _write_language(
+    model: Assembly, place: Path, precision: Precision, plan: Plan, quantizer: Quantizer | None
+) -> None:
+    """Write `embed_tokens` and `decoder_model_merged`; for a model of text alone `model` too, in whose data file the
+    tensors of all three lie."""
+    embedding, decoder, whole = (
+        place / f"{name}{precision.suffix}.onnx" for name in ("embed_tokens", "decoder_model_merged", "model")
+    )
+    alone = model.vision is None
+    with DataFile(Path(f"{whole}_data")) if alone else nullcontext() as shared:
+        table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits, shared=shared)
+        rounded = plain_rounding(precision.bits, symmetric=plan.symmetric) if precision.bits == 8 else quantizer
+        rounded = rounded or plain_rounding(precision.bits, symmetric=plan.symmetric)
+        share_table = plan.share_table or alone
+        DecoderWriter(model.language, table, precision, share_table=share_table, quantizer=rounded).write(
+            decoder, shared
+        )
+    if alone:
+        write_text_model(embedding, decoder, whole)
 
 
 def list_files(folder: Path) -> tuple[BundleFile, ...]:

@@ -29,12 +29,17 @@ class PromptPieces:
     end_of_answer: str
 
 
-def prompt_pieces(template: str, special: Mapping[str, str], image_token: str = "") -> PromptPieces:
+def prompt_pieces(
+    template: str, special: Mapping[str, str], image_token: str = "", *, inline: bool = False
+) -> PromptPieces:
     """Cut up what `template` renders. `special` gives `bos_token` and the like; `image_token` is what stands for a
-    picture ("": the model sees none). Raises `WeightsFormatError` for a template that does not work that way."""
-    plain = not image_token
+    picture ("": the model sees none), which begins the text of a message if it is `inline`, else it is a part of the
+    message. Raises `WeightsFormatError` for a template that does not work that way."""
+    plain = inline or not image_token
 
     def render(*texts: str, picture: bool = False) -> str:
+        if picture and inline:
+            texts = (image_token + texts[0], *texts[1:])
         messages = [
             _message(("user", "assistant")[i % 2], text, plain=plain, picture=picture and i == 0)
             for i, text in enumerate(texts)
@@ -47,7 +52,10 @@ def prompt_pieces(template: str, special: Mapping[str, str], image_token: str = 
         before_question = _common_end(alone, following)
         opening = alone.removesuffix(before_question)
         if not between.startswith(end_of_question):
-            raise ValueError("an answer that was given does not stand where one is to be given")
+            # Other white space before an answer that was given is a slip: the model learned but one of the two.
+            if between.split() != end_of_question.split():
+                raise ValueError("an answer that was given does not stand where one is to be given")
+            between = end_of_question
         before_image = after_image = ""
         if image_token:
             before_picture, after_image, _ = _cut(render(_Q1, picture=True), image_token, _Q1)
@@ -95,13 +103,26 @@ def _common_end(one: str, other: str) -> str:
 
 
 def _render(template: str, messages: Sequence[Mapping[str, object]], special: Mapping[str, str]) -> str:
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.parser import Parser
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}`, with which transformers' templates mark what a model is trained to say."""
+
+        tags = {"generation"}  # noqa: RUF012 - as the base class has it
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     def refuse(message: str) -> None:
         raise ValueError(message)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
     environment.globals["raise_exception"] = refuse
     # A date in the prompt would differ every day, and the ids computed ahead with it.
     environment.globals["strftime_now"] = lambda form: "26 Jul 2024" if "b" in form else ""

@@ -20,8 +20,8 @@ from onnx import TensorProto, ValueInfoProto
 
 from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.embedding_graph import Table
-from lorgnette.export.graph_builder import DataFile, GraphBuilder, value
-from lorgnette.export.linears import block_product, decoder_linears
+from lorgnette.export.graph_builder import DataFile, GraphBuilder, data_beside, value
+from lorgnette.export.linears import Quantizer, block_product, decoder_linears
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
 from lorgnette.export.precision import Precision
 
@@ -44,7 +44,7 @@ class DecoderWriter:
         precision: Precision,
         *,
         share_table: bool = True,
-        symmetric: bool = True,
+        quantizer: Quantizer | None = None,
         head_bits: int = 8,
     ) -> None:
         self._weights = weights
@@ -53,11 +53,11 @@ class DecoderWriter:
         self._precision = precision
         self._share_table = share_table
         self._head_bits = head_bits
-        self._product = decoder_linears(precision, symmetric=symmetric)
+        self._product = decoder_linears(precision, quantizer)
 
-    def write(self, path: Path) -> None:
-        """Write the graph to `path` and its tensors to `path`_data."""
-        with DataFile(Path(f"{path}_data")) as data:
+    def write(self, path: Path, shared: DataFile | None = None) -> None:
+        """Write the graph to `path` and its tensors to `path`_data, or to the `shared` file beside it."""
+        with data_beside(path, shared) as data:
             self._graph = GraphBuilder("decoder_model_merged", data, half=self._precision.half)
             self._blocks()
         config, kind = self._config, self._graph.float_type

@@ -12,7 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from lorgnette.export.block_quantization import BlockQuantized, quantize
-from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, value
+from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, data_beside, value
 from lorgnette.export.llama import FloatArray
 from lorgnette.export.precision import Precision
 
@@ -30,10 +30,14 @@ class Table:
     places: tuple[ExternalTensor, ...]
 
 
-def write_embedding(embedding: FloatArray, path: Path, precision: Precision, *, bits: int = 8) -> Table:
-    """Write `path` and `path`_data. A quantized precision has a table of `bits`: 8 are exact if it came from GGUF's
-    Q8_0, 4 are half as large."""
-    with DataFile(Path(f"{path}_data")) as data:
+def write_embedding(
+    embedding: FloatArray, path: Path, precision: Precision, *, bits: int = 8, shared: DataFile | None = None
+) -> Table:
+    """Write the graph to `path` and the table to `path`_data, or to the `shared` file beside it.
+
+    A quantized precision has a table of `bits`: 8 are exact if it came from GGUF's Q8_0, 4 are half as large.
+    """
+    with data_beside(path, shared) as data:
         graph = GraphBuilder("embed_tokens", data, half=precision.half)
         if precision.quantized:
             table = _rounded(graph, quantize(embedding, _BLOCK, bits=bits), data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,11 @@ class DataFile:
         offset = self._stream.tell()
         self._stream.write(np.ascontiguousarray(array).data)
         return ExternalTensor(self._path.name, offset, array.nbytes)
+
+
+def data_beside(path: Path, shared: DataFile | None = None) -> AbstractContextManager[DataFile]:
+    """The file for the tensors of the graph at `path`: `shared`, which stays open, or a new one at `path`_data."""
+    return DataFile(Path(f"{path}_data")) if shared is None else nullcontext(shared)
 
 
 class GraphBuilder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -38,12 +39,25 @@ class FloatLinears:
         return _add(graph, graph.node("MatMul", [x, weight], name), name, bias)
 
 
+Quantizer = Callable[[FloatArray, str, int], BlockQuantized]
+"""Rounds a matrix, which has a name in the graph, to blocks of so many inputs."""
+
+
+def plain_rounding(bits: int, *, symmetric: bool = True) -> Quantizer:
+    """Each block to the levels that are nearest, whatever the matrix is multiplied with."""
+
+    def rounded(matrix: FloatArray, name: str, block: int) -> BlockQuantized:
+        return quantize(matrix, block, bits=bits, symmetric=symmetric or bits == 8)
+
+    return rounded
+
+
 class BlockLinears:
     """MatMulNBits: what decodes fastest, since reading the weights is what a single token waits for."""
 
-    def __init__(self, bits: int, *, symmetric: bool = True) -> None:
+    def __init__(self, bits: int, quantizer: Quantizer | None = None) -> None:
         self._bits = bits
-        self._symmetric = symmetric or bits == 8
+        self._quantizer = quantizer or plain_rounding(bits)
 
     def __call__(
         self, graph: GraphBuilder, x: str, matrix: FloatArray, name: str, bias: FloatArray | None = None
@@ -53,7 +67,7 @@ class BlockLinears:
             block //= 2
         if matrix.shape[1] % block:
             return FloatLinears()(graph, x, matrix, name, bias)
-        blocks = quantize(matrix, block, bits=self._bits, symmetric=self._symmetric)
+        blocks = self._quantizer(matrix, name, block)
         data = graph.weight(f"{name}.data", blocks.packed())
         operands = [x, data, graph.weight(f"{name}.scales", blocks.scales)]
         zeros = blocks.packed_zeros()
@@ -83,9 +97,9 @@ class DynamicLinears:
         return graph.contrib("DynamicQuantizeMatMul", operands, name)
 
 
-def decoder_linears(precision: Precision, *, symmetric: bool = True) -> Linears:
+def decoder_linears(precision: Precision, quantizer: Quantizer | None = None) -> Linears:
     """What suits products of a few rows."""
-    return BlockLinears(precision.bits, symmetric=symmetric) if precision.quantized else FloatLinears()
+    return BlockLinears(precision.bits, quantizer) if precision.quantized else FloatLinears()
 
 
 def encoder_linears(precision: Precision) -> Linears:

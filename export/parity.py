@@ -6,8 +6,9 @@ Greedy continuations are a poor judge (one near-tie and they part for good); dis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ import numpy.typing as npt
 from lorgnette.device.errors import LorgnetteError
 from lorgnette.device.session import Array, OnnxSession
 from lorgnette.export.decoder_graph import LOGITS_KEPT
-from lorgnette.export.llama import FloatArray, LlamaConfig
+from lorgnette.export.llama import FloatArray
+from lorgnette.llm.bundle import ModelBundle
+from lorgnette.llm.tokenizer import Tokenizer
 
 
 class ParityError(LorgnetteError):
@@ -40,20 +43,55 @@ class Parity:
             )
 
 
-def compare(reference: Path, candidate: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> Parity:
+# What the parity figures are measured on: questions and answers as a model meets them, and plain prose.
+_PARITY_TEXTS = (
+    ("What is in this picture?", "A brown dog is running through the grass with a ball in its mouth."),
+    ("Is there a bicycle?", "No, there is no bicycle in the picture."),
+    ("How many people are there and what are they doing?", "Two men in red jackets are skiing down a hill."),
+    ("What does the harbour look like?", "It is quiet, and the boats lie still, waiting for the tide to turn."),
+    ("How do I boil an egg?", "Bring water to a simmer, lower the egg in with a spoon, and wait for seven minutes."),
+)
+
+
+def rounding_figures(bundle: ModelBundle, exact: ModelBundle, worst_kl: float) -> dict[str, float]:
+    """The figures of the manifest: `mean_kl`, `top1` and `positions` of every decoder of `bundle` that is not fp32,
+    against the fp32 one of `exact`. Of those that are not the default, the names start with their suffix.
+
+    Raises `ParityError` for more than `worst_kl` nats.
+    """
+    tokenizer = Tokenizer(bundle.path("tokenizer"))
+    embed = OnnxSession(exact.path("embed_tokens", ""))
+    template, texts = bundle.prompt, []
+    for question, answer in _PARITY_TEXTS:
+        text = template.opening + template.before_question + question + template.end_of_question + answer
+        ids = np.array([tokenizer.template_ids(text)], np.int64)
+        texts.append(np.asarray(embed.run({"input_ids": ids})["inputs_embeds"][0], np.float32))
+    figures: dict[str, float] = {}
+    for file in bundle.files:
+        if file.role != "decoder_model_merged" or not file.suffix:
+            continue
+        found = compare(exact.path(file.role, ""), bundle.folder / file.name, texts)
+        found.check(worst_kl, file.name)
+        prefix = "" if file.suffix == bundle.default_suffix[file.role] else f"{file.suffix.strip('_')}_"
+        figures |= {f"{prefix}{name}": float(value) for name, value in asdict(found).items()}
+    return figures
+
+
+def compare(reference: Path, candidate: Path, texts: Sequence[FloatArray]) -> Parity:
     """Compare the decoders' logits at every position; `texts` are embedded prompts f32 [S, H]."""
-    expected = _log_probabilities(reference, config, texts)
-    actual = _log_probabilities(candidate, config, texts)
+    expected = _log_probabilities(reference, texts)
+    actual = _log_probabilities(candidate, texts)
     divergences = [(np.exp(p) * (p - q)).sum(axis=-1) for p, q in zip(expected, actual, strict=True)]
     same = [p.argmax(axis=-1) == q.argmax(axis=-1) for p, q in zip(expected, actual, strict=True)]
     kl = np.concatenate(divergences)
     return Parity(float(kl.mean()), float(np.concatenate(same).mean()), len(kl))
 
 
-def _log_probabilities(path: Path, config: LlamaConfig, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
+def _log_probabilities(path: Path, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
     session = OnnxSession(path)
-    shape = (1, config.kv_heads, 0, config.head_dim)
-    cache = {name: np.zeros(shape, spec.dtype) for name, spec in session.inputs.items() if name.startswith("past_key")}
+    past = [spec for name, spec in session.inputs.items() if name.startswith("past_key_values")]
+    shape = [1, past[0].shape[1], 0, past[0].shape[3]]
+    cache: dict[str, Array] = {spec.name: np.zeros(cast(Any, shape), spec.dtype) for spec in past}
     results = []
     for embeds in texts:
         length = len(embeds)

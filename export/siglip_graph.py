@@ -14,13 +14,13 @@ import numpy as np
 
 from lorgnette.export.graph_builder import GraphBuilder
 from lorgnette.export.linears import Linears
-from lorgnette.export.llama import FloatArray, WeightsFormatError
+from lorgnette.export.llama import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class SiglipConfig:
-    """Dimensions of the tower: square pictures of `side` pixels in patches of `patch`. `post_norm` normalises what the
-    last layer gives."""
+    """Dimensions of the tower: square pictures of `side` pixels in patches of `patch`, what is left over at the right
+    and below unseen. `post_norm` normalises what the last layer gives."""
 
     side: int
     patch: int
@@ -65,8 +65,6 @@ def siglip_nodes(
 
     The patches stay in float: rounding what the whole picture is seen through costs more than it saves.
     """
-    if config.side % config.patch:
-        raise WeightsFormatError(f"a picture of {config.side} pixels does not divide into patches of {config.patch}")
     return _Tower(graph, config, tensors, linears).emit(pixels)
 
 

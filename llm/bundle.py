@@ -89,11 +89,18 @@ def _picture_problem(preprocessing: Preprocessing | None, prompt: PromptTemplate
         return "std may not be 0"
     if _named_fields(prompt.whole) != ["image"]:
         return "whole must name {image} once"
-    if preprocessing.max_tiles > 1 and (
-        _named_fields(prompt.tile) != ["column", "image", "row"] or _named_fields(prompt.whole_after_tiles) != ["image"]
-    ):
-        return "tile must name {row}, {column} and {image} once each, whole_after_tiles {image}"
+    if preprocessing.max_tiles > 1:
+        return _tile_problem(preprocessing.tiling == "scaled", prompt)
     return ""
+
+
+def _tile_problem(whole_last: bool, prompt: PromptTemplate) -> str:
+    whole, other = "whole_after_tiles", "whole_before_tiles"
+    if not whole_last:
+        whole, other = other, whole
+    if _named_fields(prompt.tile) != ["column", "image", "row"] or _named_fields(getattr(prompt, whole)) != ["image"]:
+        return f"tile must name {{row}}, {{column}} and {{image}} once each, {whole} {{image}}"
+    return f"{other} must be empty: the tiling puts the whole elsewhere" if getattr(prompt, other) else ""
 
 
 def _text_problem(prompt: PromptTemplate) -> str:

@@ -35,6 +35,10 @@ class Preprocessing:
     With a `longest_edge` the picture is first scaled so that its longer side has that many pixels. If `max_tiles` is
     more than 1 its sides are then scaled up to whole tiles of `width` x `height`, it is cut into them row by row, and
     the whole picture, squashed, is the last tile; the grid is as large as `max_tiles` allows. 0 leaves out this step.
+
+    That is the `tiling` "scaled". In "direct" the picture goes to whole tiles in one step, to as many as its longer
+    side fills but no more than `longest_edge` has, and the whole picture, from that by "bilinear", is the first tile;
+    "direct_enlarged" takes all of `longest_edge` for small pictures too.
     """
 
     width: int
@@ -47,6 +51,7 @@ class Preprocessing:
     channels: str
     longest_edge: int = 0
     max_tiles: int = 1
+    tiling: str = "scaled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,8 @@ class PromptTemplate:
 
     The picture is `whole`, in which {image} stands for `tokens_per_image` times `image_token`, whose embedding rows the
     image features replace. A picture in tiles is `tile` for each of them, naming {row} and {column} from 1 and {image},
-    with `end_of_row` behind each row, and then `whole_after_tiles`. A model that sees no tiles has these empty; one
-    that sees no pictures has no `image_token`.
+    with `end_of_row` behind each row, and then `whole_after_tiles`, or before all of them `whole_before_tiles`, as its
+    `tiling` puts the whole. A model that sees no tiles has these empty; one that sees no pictures has no `image_token`.
 
     Where somebody has looked for writing in the picture, `after_image` is followed by `text_heading` and a `text_line`
     for each line, which names {text} and {place}, or by `no_text`. These three hold no special tokens and end with a
@@ -83,6 +88,7 @@ class PromptTemplate:
     tile: str = ""
     end_of_row: str = ""
     whole_after_tiles: str = ""
+    whole_before_tiles: str = ""
     text_heading: str = ""
     text_line: str = ""
     no_text: str = ""

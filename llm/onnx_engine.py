@@ -27,7 +27,7 @@ from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
 from lorgnette.vision.encoder import VisionEncoder
 from lorgnette.vision.preprocess import FILTERS, LAYOUTS, Preprocessor
-from lorgnette.vision.tiles import Grid
+from lorgnette.vision.tiles import TILINGS, Grid
 
 # Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
 _PIECE = 128
@@ -226,8 +226,11 @@ def _encoder(bundle: ModelBundle, settings: EngineSettings) -> VisionEncoder | N
         (facts.resize, facts.channels) != ("squash", "RGB")
         or facts.layout not in LAYOUTS
         or facts.filter not in FILTERS
+        or facts.tiling not in TILINGS
     ):
         raise BundleError(f"the bundle wants pictures prepared in a way this version does not know: {facts}", "update")
     tiles = min(settings.max_tiles or facts.max_tiles, facts.max_tiles)
     size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
-    return VisionEncoder(OnnxSession(bundle.path("vision_encoder"), settings.threads), Preprocessor(*size, tiles))
+    return VisionEncoder(
+        OnnxSession(bundle.path("vision_encoder"), settings.threads), Preprocessor(*size, tiles, facts.tiling)
+    )

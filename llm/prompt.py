@@ -37,7 +37,9 @@ class PromptWriter:
         self._tokenizer = tokenizer
         self._context = context
         self._opening = tokenizer.template_ids(template.opening)
-        self._before_question = tokenizer.template_ids(template.before_question)
+        before_question, self._question_space = _space_off(template.before_question)
+        self._before_question = tokenizer.template_ids(before_question)
+        self._after_image, self._image_space = _space_off(template.after_image)
         self._end_of_question = tokenizer.template_ids(template.end_of_question)
         self._end_of_answer = tokenizer.template_ids(template.end_of_answer)
 
@@ -47,23 +49,29 @@ class PromptWriter:
         template = self._template
         image = template.image_token * template.tokens_per_image
         text = template.opening + template.before_image
+        text += (template.whole_before_tiles if grid.rows else template.whole).format(image=image)
         for row in range(1, grid.rows + 1):
             for column in range(1, grid.columns + 1):
                 text += template.tile.format(row=row, column=column, image=image)
             text += template.end_of_row
-        text += (template.whole_after_tiles if grid.rows else template.whole).format(image=image)
-        return tuple(self._tokenizer.template_ids(text + template.after_image))
+        text += template.whole_after_tiles.format(image=image) if grid.rows else ""
+        return tuple(self._tokenizer.template_ids(text + self._after_image))
 
     def write(self, prompt: Prompt, grid: Grid = _WHOLE) -> PromptIds:
         """The ids of `prompt`, whose picture, if it has one, is cut into `grid`. Raises InputError for an empty
         question or one that leaves no room for an answer."""
         pictured = prompt.picture is not None
         rest: list[int] = [] if pictured else self._opening + self._before_question
-        rest += self._text(self._block(prompt.text))
+        space = self._image_space if pictured else self._question_space
+        block = self._block(prompt.text)
+        if block:
+            rest, space = rest + self._text(space + block), ""
         for exchange in prompt.history:
-            rest += self._question(exchange.question) + self._text(self._template.before_answer + exchange.answer)
+            rest += self._question(space, exchange.question)
+            rest += self._text(self._template.before_answer + exchange.answer)
             rest += self._end_of_answer + self._before_question
-        rest += self._question(prompt.question)
+            space = self._question_space
+        rest += self._question(space, prompt.question)
         ids = PromptIds(self.beginning(grid) if pictured else (), tuple(rest))
         if len(ids) >= self._context:
             raise InputError(
@@ -85,14 +93,21 @@ class PromptWriter:
         # Filled in from the left and once: what a line says is no part of the template.
         return template.text_heading + "".join(template.text_line.format(text=t, place=p) for t, p in written)
 
-    def _question(self, question: str) -> list[int]:
+    def _question(self, space: str, question: str) -> list[int]:
         # The template's ids are right only for a question without space around it (see PromptTemplate).
         stripped = question.strip()
         if not stripped:
             raise InputError("the question is empty", "say or write what you want to know")
-        return self._text(stripped) + self._end_of_question
+        return self._text(space + stripped) + self._end_of_question
 
     def _text(self, text: str) -> list[int]:
         if len(text) > _MOST_CHARACTERS_PER_TOKEN * self._context:
             raise InputError(f"the question is too long: {len(text):,} characters", _SHORTEN)
         return self._tokenizer.text_ids(text)
+
+
+def _space_off(piece: str) -> tuple[str, str]:
+    """A piece of the template without the spaces at its end, and these: vocabularies have them at a word's beginning,
+    so that they are tokenised with the question behind them."""
+    kept = piece.rstrip(" ")
+    return kept, piece[len(kept) :]

@@ -56,8 +56,7 @@ def export(folder: Path, write: Callable[..., Any], **options: Any) -> Exported:
     reference = write(folder / "checkpoint", **options)
     model = read_model(open_folder(folder / "checkpoint"))
     every = tuple(PRECISIONS.values())
-    # Random weights are no measure of 4 bits: they have no redundancy to lose.
-    plan = Plan(decoder=every, vision=every, worst_kl=10.0)
+    plan = Plan(decoder=every, vision=every)
     (folder / "bundle").mkdir()
     assemble(model, folder / "bundle", plan, "test", "test")
     return Exported(reference, folder / "checkpoint", ModelBundle.open(folder / "bundle"))

@@ -113,3 +113,76 @@ def _spread(model: Any) -> None:
                 parameter.add_(0.2 * torch.randn_like(parameter))
             elif "position_embedding" in name:
                 parameter.copy_(0.5 * torch.randn_like(parameter))
+
+
+CHATML_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>")
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+# As published beside llava-onevision-qwen2-0.5b-ov-hf: an answer that was given has a space that the next one has not.
+LLAVA_TEMPLATE = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}{# Render all images first #}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+    "{# Render all text next #}{% if message['role'] != 'assistant' %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ '\\n' + content['text'] }}"
+    "{% endfor %}{% else %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{% generation %}{{ '\\n' + content['text'] }}{% endgeneration %}{% endfor %}{% endif %}{{'<|im_end|>'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+LLAVA_SIDE = 60  # four patches of 14 pixels to a side, and four pixels left over
+
+
+def causal(folder: Path, kind: str = "Llama", *, template: str = CHATML, seed: int = 0, **settings: Any) -> Any:
+    """Write a model of text alone of transformers' `kind` and return it. Without a `template` it is a base model."""
+    import torch
+    import transformers
+
+    vocabulary = write_tokenizer(folder, CHATML_SPECIAL)
+    if template:
+        (folder / "chat_template.jinja").write_text(template)
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(vocab_size=vocabulary, **_TEXT | settings)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    _spread(model)
+    model.save_pretrained(folder)
+    return model
+
+
+def llava_onevision(folder: Path, *, seed: int = 0, **settings: Any) -> Any:
+    """Write a LLaVA-OneVision and return transformers' model."""
+    import torch
+    import transformers
+
+    vocabulary = write_tokenizer(folder, CHATML_SPECIAL)
+    facts = {
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+        "processor_class": "LlavaOnevisionProcessor",
+        "size": {"height": LLAVA_SIDE, "width": LLAVA_SIDE},
+        "image_grid_pinpoints": [[LLAVA_SIDE, LLAVA_SIDE], [LLAVA_SIDE, 2 * LLAVA_SIDE]],
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(facts))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": LLAVA_TEMPLATE}))
+    torch.manual_seed(seed)
+    config = transformers.LlavaOnevisionConfig(
+        text_config={"model_type": "qwen2", "vocab_size": vocabulary, **_TEXT},
+        vision_config={
+            "model_type": "siglip_vision_model",
+            **_VISION,
+            "image_size": LLAVA_SIDE,
+            "patch_size": 14,
+            "vision_use_head": False,
+        },
+        image_token_index=CHATML_SPECIAL.index("<image>"),
+        image_grid_pinpoints=facts["image_grid_pinpoints"],
+        **settings,
+    )
+    model = transformers.LlavaOnevisionForConditionalGeneration(config).eval()
+    _spread(model)
+    model.save_pretrained(folder)
+    return model

@@ -22,8 +22,9 @@ class Preprocessor:
     """Squash to `width` x `height` pixels (the aspect ratio is not kept), then (x - `mean`) / `std` for R, G and B.
 
     `mean` and `std` are in units of 0..255. With a `longest_edge` the picture is first scaled to it, and cut into up to
-    `max_tiles` squares of that size (see `tiles`). `filter` is one of FILTERS: OpenCV's area filter, or Pillow's
-    others, which models are trained with (OpenCV's of the same names do not smooth when they shrink).
+    `max_tiles` squares of that size, by the rule `tiling` (see `tiles`). `filter` is one of FILTERS: OpenCV's area
+    filter, or Pillow's others, which models are trained with (OpenCV's of the same names do not smooth when they
+    shrink).
     """
 
     width: int
@@ -33,25 +34,28 @@ class Preprocessor:
     filter: str = "area"
     longest_edge: int = 0
     max_tiles: int = 1
+    tiling: str = "scaled"
 
     def grid(self, frame: Frame) -> Grid:
         """Into what `frame` will be cut; depends on its size alone."""
         return self._fit(frame)[1]
 
     def resize(self, frame: Frame) -> Pixels:
-        """RGB uint8 [tiles, height, width, 3]: the grid's tiles row by row, and the whole picture last."""
+        """RGB uint8 [tiles, height, width, 3]: the grid's tiles row by row, and the whole picture last, or first if the
+        tiling is direct."""
         pixels = frame.pixels
-        if not self.longest_edge:
-            return self._resized(pixels, self.height, self.width)[None]
         edge, grid = self._fit(frame)
-        tall, wide = pixels.shape[:2]
-        pixels = self._resized(pixels, *scaled(tall, wide, edge))
+        if edge and self.tiling == "scaled":
+            tall, wide = scaled(frame.height, frame.width, edge)
+            pixels = self._resized(pixels, tall, wide, self.filter)
         if not grid.rows:
-            return self._resized(pixels, self.height, self.width)[None]
-        pixels = self._resized(pixels, self.height * grid.rows, self.width * grid.columns)
+            return self._resized(pixels, self.height, self.width, self.filter)[None]
+        pixels = self._resized(pixels, self.height * grid.rows, self.width * grid.columns, self.filter)
         cut = pixels.reshape(grid.rows, self.height, grid.columns, self.width, 3).swapaxes(1, 2)
-        whole = self._resized(pixels, self.height, self.width)
-        return np.concatenate([cut.reshape(-1, self.height, self.width, 3), whole[None]])
+        tiles = cut.reshape(-1, self.height, self.width, 3)
+        if self.tiling == "scaled":
+            return np.concatenate([tiles, self._resized(pixels, self.height, self.width, self.filter)[None]])
+        return np.concatenate([self._resized(pixels, self.height, self.width, "bilinear")[None], tiles])
 
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """RGB uint8 [tiles, height, width, 3] -> float32 [tiles, 3, height, width]."""
@@ -63,15 +67,15 @@ class Preprocessor:
         if not self.longest_edge or self.max_tiles <= 1:
             return self.longest_edge, Grid()
         tall, wide = frame.pixels.shape[:2]
-        return fit(tall, wide, self.height, self.longest_edge, self.max_tiles)
+        return fit(tall, wide, self.height, self.longest_edge, self.max_tiles, self.tiling)
 
-    def _resized(self, pixels: Pixels, height: int, width: int) -> Pixels:
+    def _resized(self, pixels: Pixels, height: int, width: int, name: str) -> Pixels:
         """Where the picture is smaller than the target, OpenCV's area filter turns into bilinear interpolation."""
         if pixels.shape[:2] == (height, width):
             return pixels
-        if self.filter == "area":
+        if name == "area":
             return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
         from PIL import Image
 
-        resampling = Image.Resampling[self.filter.upper()]
+        resampling = Image.Resampling[name.upper()]
         return np.asarray(Image.fromarray(pixels).resize((width, height), resampling), dtype=np.uint8)

@@ -10,6 +10,7 @@ from lorgnette.export.architectures.parts import (
     image_processor,
     language_config,
     language_model,
+    model_name,
     number,
     section,
     siglip,
@@ -20,6 +21,7 @@ from lorgnette.export.architectures.processor_files import preprocessing, prompt
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.checkpoint.folder import Checkpoint
 from lorgnette.export.checkpoint.tensors import shape_of
+from lorgnette.export.client_files import client_files
 from lorgnette.export.llama import WeightsFormatError
 from lorgnette.export.tiled_vision_graph import TiledVision
 
@@ -27,7 +29,7 @@ _PROJECTION = "model.connector.modality_projection.proj.weight"
 _AROUND, _WHOLE = "<fake_token_around_image>", "<global-img>"
 # What the family's configs leave out.
 _TOWER = {"num_hidden_layers": 12, "intermediate_size": 3072}
-_TEMPLATE = (
+CHAT_TEMPLATE = (
     "<|im_start|>{% for message in messages %}{{ message.role | capitalize }}"
     "{{ ':' if message.content[0].type == 'image' else ': ' }}"
     "{% for line in message.content %}{{ '<image>' if line.type == 'image' else line.text }}{% endfor %}"
@@ -53,7 +55,7 @@ def read(checkpoint: Checkpoint) -> Assembly:
         stop_ids(
             checkpoint, tokenizer.token_to_id("<end_of_utterance>"), section(config, "text_config").get("eos_token_id")
         ),
-        default_template=_TEMPLATE,
+        default_template=CHAT_TEMPLATE,
         whole=f"{_AROUND}{_WHOLE}{{image}}{_AROUND}",
         tile=f"{_AROUND}<row_{{row}}_col_{{column}}>{{image}}",
         end_of_row="\n",
@@ -61,14 +63,18 @@ def read(checkpoint: Checkpoint) -> Assembly:
     )
     longest = facts.get("size", {}).get("longest_edge", 4 * vision.config.side)
     splits = bool(facts.get("do_image_splitting", True))
+    prepared = preprocessing(facts, vision.config.side, longest, splits=splits)
     return Assembly(
-        name=checkpoint.origin.name.rstrip("/").rsplit("/", 1)[-1],
+        name=model_name(checkpoint),
         language=language_model(checkpoint, language, "model.text_model.", tied=tied),
         tokenizer=tokenizer,
         vision=vision,
-        preprocessing=preprocessing(facts, vision.config.side, longest, splits=splits),
+        preprocessing=prepared,
         prompt=prompt,
         parts=(weight_part(checkpoint),),
+        client_files=client_files(
+            checkpoint, tokenizer, prompt, prepared, layers=language.layers, default_template=CHAT_TEMPLATE
+        ),
     )
 
 

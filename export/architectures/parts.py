@@ -63,7 +63,7 @@ def language_config(config: Json) -> LlamaConfig:
     """The dimensions of a Llama, SmolLM2 or Qwen2 from its part of config.json, as transformers 4 or 5 writes it."""
     if config.get("hidden_act", "silu") != "silu":
         raise WeightsFormatError(f"the activation {config['hidden_act']!r} is not supported", "silu is")
-    if config.get("use_sliding_window"):
+    if config.get("use_sliding_window") or "sliding_attention" in (config.get("layer_types") or ()):
         raise WeightsFormatError("sliding-window attention is not supported", "use a model without it")
     hidden, heads = number(config, "hidden_size"), number(config, "num_attention_heads")
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
@@ -96,20 +96,31 @@ def _rope_scaling(rope: Json) -> RopeScaling | None:
     )
 
 
-def language_model(checkpoint: Checkpoint, config: LlamaConfig, prefix: str, *, tied: bool) -> LlamaWeights:
-    """The language model whose tensors begin with `prefix` ("model."). The head is its own if the file has one that is
-    not `tied` to the table and not equal to it. Raises WeightsFormatError for missing tensors or other shapes."""
-    tensors = checkpoint.tensors
+def language_model(
+    checkpoint: Checkpoint, config: LlamaConfig, prefix: str, *, tied: bool, head: str = "lm_head.weight"
+) -> LlamaWeights:
+    """The language model whose tensors begin with `prefix` ("model."), with those biases that are there. For `tied` and
+    the errors see `named_language_model`."""
     wanted = tensor_shapes(config)
     names = {name: prefix + name.removeprefix("model.") for name in wanted}
     biases = [name.replace(".weight", ".bias") for name in wanted if "_proj." in name]
-    names |= {name: theirs for name in biases if (theirs := prefix + name.removeprefix("model.")) in tensors}
-    head, table = "lm_head.weight", names["model.embed_tokens.weight"]
+    names |= {name: theirs for name in biases if (theirs := prefix + name.removeprefix("model.")) in checkpoint.tensors}
+    return named_language_model(checkpoint, config, names, head=head, tied=tied)
+
+
+def named_language_model(
+    checkpoint: Checkpoint, config: LlamaConfig, names: Mapping[str, str], *, head: str, tied: bool
+) -> LlamaWeights:
+    """The language model whose tensors `names` gives: ours to theirs. The head is its own if the file has one, called
+    `head`, that is not `tied` to the table and not equal to it. Raises WeightsFormatError for missing tensors or other
+    shapes."""
+    tensors, found = checkpoint.tensors, dict(names)
+    table = found["model.embed_tokens.weight"]
     if not tied and head in tensors and not np.array_equal(tensors[head], tensors[table]):
-        names[head] = head
-    found = NamedTensors(tensors, names)
-    check_shapes(wanted, found, checkpoint)
-    return LlamaWeights(config, found)
+        found["lm_head.weight"] = head
+    named = NamedTensors(tensors, found)
+    check_shapes(tensor_shapes(config), named, checkpoint)
+    return LlamaWeights(config, named)
 
 
 def siglip(checkpoint: Checkpoint, config: SiglipConfig, prefix: str) -> Mapping[str, FloatArray]:
@@ -160,6 +171,11 @@ def check_shapes(
             )
 
 
+def model_name(checkpoint: Checkpoint) -> str:
+    """The last part of what the checkpoint is called."""
+    return checkpoint.origin.name.rstrip("/").rsplit("/", 1)[-1]
+
+
 def optional_json(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     """A JSON file beside the weights; empty where there is none. Raises InputError if it is damaged."""
     path = checkpoint.folder / name
@@ -172,10 +188,10 @@ def image_processor(checkpoint: Checkpoint) -> dict[str, Any]:
     return dict(nested) if isinstance(nested, dict) else optional_json(checkpoint, "preprocessor_config.json")
 
 
-def stop_ids(checkpoint: Checkpoint, *others: int | None) -> tuple[int, ...]:
+def stop_ids(checkpoint: Checkpoint, *others: int | list[int] | None) -> tuple[int, ...]:
     """The tokens that end an answer: those of generation_config.json, and `others`. Raises InputError for none."""
-    named = optional_json(checkpoint, "generation_config.json").get("eos_token_id")
-    ids = [*(named if isinstance(named, list) else [named]), *others]
+    named = (optional_json(checkpoint, "generation_config.json").get("eos_token_id"), *others)
+    ids = [one for some in named for one in (some if isinstance(some, list) else [some])]
     found = tuple(dict.fromkeys(one for one in ids if type(one) is int))
     if not found:
         raise InputError(f"{checkpoint.origin.name} names no token that ends an answer", "set eos_token_id")

@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from lorgnette.export.architectures.parts import optional_json
-from lorgnette.export.chat_template import prompt_pieces
+from lorgnette.export.chat_template import PromptPieces, prompt_pieces
 from lorgnette.export.checkpoint.folder import Checkpoint
 from lorgnette.export.llama import WeightsFormatError
 from lorgnette.llm.manifest import Part, Preprocessing, PromptTemplate
@@ -17,16 +17,22 @@ _FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers, whic
 
 
 def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """Raises `WeightsFormatError` if there is no tokenizer.json or it is damaged."""
+    """Raises `WeightsFormatError` if there is no tokenizer.json, it is damaged, or it cannot take a text in pieces."""
     path = checkpoint.folder / "tokenizer.json"
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise WeightsFormatError(
             f"{checkpoint.origin.name} has no tokenizer.json", "save the tokenizer with `save_pretrained` too"
         ) from error
     except Exception as error:  # the library raises nothing more precise
         raise WeightsFormatError(f"cannot read {path}: {error}", "fetch the file again") from error
+    # The runtime puts a prompt together from pieces. SentencePiece's way of old, a space before each text, spoils that.
+    if "\u2581" in "".join(tokenizer.encode(".", add_special_tokens=False).tokens):
+        raise WeightsFormatError(
+            f"the tokenizer of {checkpoint.origin.name} puts a space before every text", "byte-level ones are supported"
+        )
+    return tokenizer
 
 
 def chat_template(checkpoint: Checkpoint) -> str:
@@ -54,6 +60,16 @@ def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     return tokens
 
 
+def begins_with_bos(checkpoint: Checkpoint, tokenizer: Tokenizer) -> bool:
+    """Whether the model was trained on texts that begin with `bos_token`: as tokenizer_config.json says, else as the
+    tokenizer does it."""
+    stated = optional_json(checkpoint, "tokenizer_config.json").get("add_bos_token")
+    if isinstance(stated, bool):
+        return stated
+    token = special_tokens(checkpoint)["bos_token"]
+    return bool(token) and tokenizer.encode(".").tokens[:1] == [token]
+
+
 def prompt_of(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
@@ -68,6 +84,13 @@ def prompt_of(
     texts around whole pictures and tiles."""
     template = chat_template(checkpoint) or default_template
     pieces = prompt_pieces(template, special_tokens(checkpoint), image_token)
+    return prompt_template(pieces, image_token, tokens_per_image, stop_ids, **pictures)
+
+
+def prompt_template(
+    pieces: PromptPieces, image_token: str, tokens_per_image: int, stop_ids: tuple[int, ...], **pictures: str
+) -> PromptTemplate:
+    """The manifest's prompt out of the pieces of a chat template; `pictures` as for `prompt_of`."""
     return PromptTemplate(
         opening=pieces.opening,
         before_image=pieces.before_image,
@@ -83,8 +106,9 @@ def prompt_of(
     )
 
 
-def preprocessing(facts: Mapping[str, Any], side: int, longest_edge: int, *, splits: bool) -> Preprocessing:
-    """How pictures are prepared, by a processor's settings; `splits` cuts them into tiles where they are large."""
+def preprocessing(facts: Mapping[str, Any], side: int, longest_edge: int = 0, *, splits: bool = False) -> Preprocessing:
+    """How pictures are prepared, by a processor's settings: scaled to `longest_edge` first, and cut into tiles if it
+    `splits` them; without one, squashed at once."""
     number = facts.get("resample", 1)
     if number not in _FILTERS:
         raise WeightsFormatError(f"the processor's resampling filter {number!r} is not supported", f"{_FILTERS} are")
@@ -98,7 +122,7 @@ def preprocessing(facts: Mapping[str, Any], side: int, longest_edge: int, *, spl
         std=std,
         resize="squash",
         filter=_FILTERS[number],
-        layout="NTCHW",
+        layout="NTCHW" if longest_edge else "NCHW",
         channels="RGB",
         longest_edge=longest_edge,
         max_tiles=rows * rows + 1 if splits else 1,

@@ -1,4 +1,4 @@
-"""Which architecture reads which checkpoint, by the `model_type` in its config.json."""
+"""Which architecture reads which checkpoint, by its config.json."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ Reader = Callable[[Checkpoint], Assembly]
 _MODULES = {
     "smolvlm": "idefics3",
     "idefics3": "idefics3",
+    "llama": "llama",
+    "qwen2": "llama",
+    "mistral": "llama",
+    "nanovlm": "nanovlm",
+    "llava_onevision": "llava_onevision",
 }
 FAMILIES = {
     "idefics3": "SmolVLM, SmolVLM2, Idefics3, granite-docling",
+    "nanovlm": "nanoVLM",
+    "llava_onevision": "LLaVA-OneVision (the whole picture)",
+    "llama": "Llama, SmolLM2, Qwen2, Mistral without a window (text)",
 }
 
 
 def read_model(checkpoint: Checkpoint) -> Assembly:
     """The model in `checkpoint`. Raises InputError for an architecture that is not supported, WeightsFormatError for a
     config or tensors that are not as that architecture has them."""
-    kind = str(checkpoint.config.get("model_type", ""))
+    kind = _kind(checkpoint)
     if kind not in _MODULES:
         named = kind or ", ".join(map(str, checkpoint.config.get("architectures", [])))
         raise InputError(
@@ -39,6 +47,12 @@ def read_model(checkpoint: Checkpoint) -> Assembly:
         raise WeightsFormatError(
             f"{checkpoint.origin.name} lacks {error.args[0]}", "fetch or save the whole checkpoint again"
         ) from error
+
+
+def _kind(checkpoint: Checkpoint) -> str:
+    """The `model_type`; nanoVLM's config has none and is known by its fields."""
+    config = checkpoint.config
+    return str(config.get("model_type") or ("nanovlm" if {"vit_hidden_dim", "lm_hidden_dim"} <= set(config) else ""))
 
 
 def supported() -> str:

@@ -15,6 +15,8 @@ from lorgnette.export.llama import FloatArray, WeightsFormatError
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
+# What tells the kind of a model: transformers' two ways, and nanoVLM's config, which has neither.
+_KIND = ("model_type", "architectures", "vit_hidden_dim")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -44,7 +46,7 @@ def open_folder(folder: Path) -> Checkpoint:
         raise InputError(f"{folder} has no {CONFIG}", "give the folder that `save_pretrained` wrote")
     check_weight_names(str(folder), names)
     config = read_json(folder / CONFIG)
-    if not config.get("model_type") and not config.get("architectures"):
+    if not any(config.get(name) for name in _KIND):
         raise WeightsFormatError(
             f"{folder / CONFIG} names neither model_type nor architectures", "give the folder of a transformers model"
         )

@@ -38,7 +38,7 @@ def open_checkpoint(
         checkpoint = open_folder(fetched)
         checkpoint = replace(checkpoint, origin=replace(checkpoint.origin, name=named[1], revision=commit))
     else:
-        raise InputError(f"{source} is neither a folder on this machine nor a repository", "write org/name or a path")
+        raise InputError(f"{source} is neither a folder on this machine nor a repository", "write org/name, a path, or embedded")
     return checkpoint if lora is None else _merged(checkpoint, lora)
 
 

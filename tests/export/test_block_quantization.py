@@ -11,7 +11,7 @@ import pytest
 from lorgnette.device.session import OnnxSession
 from lorgnette.export.block_quantization import quantize
 from lorgnette.export.graph_builder import GraphBuilder, value
-from lorgnette.export.linears import BlockLinears, DynamicLinears, FloatLinears, Linears
+from lorgnette.export.linears import BlockLinears, DynamicLinears, FloatLinears, Linears, plain_rounding
 from lorgnette.export.llama import FloatArray
 
 
@@ -73,7 +73,7 @@ def run(linears: Linears, matrix: FloatArray, bias: FloatArray | None, x: FloatA
         (FloatLinears(), 1e-5),
         (BlockLinears(8), 0.02),
         (BlockLinears(4), 0.15),
-        (BlockLinears(4, symmetric=False), 0.15),
+        (BlockLinears(4, plain_rounding(4, symmetric=False)), 0.15),
         (DynamicLinears(), 0.02),
     ],
 )

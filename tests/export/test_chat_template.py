@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorgnette.export.architectures.idefics3 import _TEMPLATE as SMOLVLM
+from lorgnette.export.architectures.idefics3 import CHAT_TEMPLATE as SMOLVLM
 from lorgnette.export.chat_template import PromptPieces, prompt_pieces
 from lorgnette.export.llama import WeightsFormatError
 
@@ -53,6 +53,22 @@ def test_a_system_message_is_part_of_the_opening() -> None:
     user = "<|start_header_id|>user<|end_header_id|>\n\n"
     assert pieces.opening + pieces.before_question == system + user
     assert pieces.end_of_answer + pieces.before_question == "<|eot_id|>" + user
+
+
+def test_a_picture_within_the_text() -> None:
+    """nanoVLM's way: a message is one text, which the picture begins."""
+    template = "{% for m in messages %}<{{ m['role'] + '>' + m['content'] + '.' }}{% endfor %}<assistant>"
+    pieces = prompt_pieces(template, {}, "<image>", inline=True)
+    assert pieces == PromptPieces("", "<user>", "<user>", "", ".<assistant>", "", ".")
+
+
+def test_other_white_space_before_a_given_answer_is_not_meant() -> None:
+    template = (
+        "{% for m in messages %}[{{ m.role }}{{ ' ' if m.role == 'assistant' }}\n"
+        "{% generation %}{{ m.content }}{% endgeneration %}]{% endfor %}[assistant{{ '\n' }}"
+    )
+    pieces = prompt_pieces(template, {})
+    assert (pieces.end_of_question, pieces.before_answer, pieces.end_of_answer) == ("][assistant\n", "", "]")
 
 
 @pytest.mark.parametrize(

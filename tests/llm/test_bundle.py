@@ -133,6 +133,22 @@ def test_malformed_manifest(folder: Path, text: str) -> None:
         (lambda m: m.update(preprocessing=None), "it has an image_token and no preprocessing"),
         (lambda m: m["prompt"].update(whole="{image}{image}"), "whole must name {image} once"),
         (lambda m: m["preprocessing"].update(max_tiles=5), "tile must name {row}, {column} and {image}"),
+        (
+            lambda m: (
+                m["preprocessing"].update(max_tiles=5, tiling="direct")
+                or m["prompt"].update(tile="{row}{column}{image}", whole_after_tiles="{image}")
+            ),
+            "once each, whole_before_tiles {image}",
+        ),
+        (
+            lambda m: (
+                m["preprocessing"].update(max_tiles=5)
+                or m["prompt"].update(
+                    tile="{row}{column}{image}", whole_after_tiles="{image}", whole_before_tiles="{image}"
+                )
+            ),
+            "whole_before_tiles must be empty",
+        ),
         (lambda m: m["files"][0].update(name="onnx/../../x"), "outside itself"),
         (lambda m: m["files"][0].update(name="onnx//x"), "outside itself"),
         (lambda m: m["files"][0].update(name="../manifest.json"), "outside itself"),

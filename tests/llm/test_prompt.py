@@ -13,6 +13,7 @@ from lorgnette.llm.engine import Exchange, Prompt
 from lorgnette.llm.prompt import PromptWriter
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.vision.scene_text import SceneText
+from lorgnette.vision.tiles import Grid
 
 PICTURE = Frame(np.zeros((32, 32, 3), np.uint8))
 QUESTION = "What does it say?"
@@ -54,6 +55,34 @@ def test_a_model_without_text_is_told_none(bundle: ModelBundle, tokenizer: Token
     for text in ((), (SceneText("EXIT", "at the top"),)):
         prompt = Prompt(QUESTION, PICTURE, text=text)
         assert plain.write(prompt) == plain.write(dataclasses.replace(prompt, text=None))
+
+
+@pytest.mark.parametrize("picture", [PICTURE, None])
+def test_a_space_before_the_question_is_the_questions(
+    picture: Frame | None, bundle: ModelBundle, tokenizer: Tokenizer
+) -> None:
+    template = dataclasses.replace(bundle.prompt, before_question="Q: ", after_image="Q: ")
+    writer = PromptWriter(template, tokenizer, 4096)
+    prompt = Prompt(QUESTION, picture, (Exchange("there?", "yes."),))
+    ids = writer.write(prompt)
+    whole = [*ids.beginning, *ids.rest]
+    assert f"Q: there?{template.end_of_question}" in tokenizer.decode(whole)
+    assert f"Q: {QUESTION}" in tokenizer.decode(whole)
+    assert tokenizer.template_ids(tokenizer.decode(whole)) == whole
+    assert tokenizer.template_ids("Q: there") != tokenizer.template_ids("Q: ") + tokenizer.template_ids("there")
+
+
+def test_the_whole_picture_stands_where_its_tiling_has_it(bundle: ModelBundle, tokenizer: Tokenizer) -> None:
+    tiles = {"tile": "<{row},{column}>{image}", "end_of_row": "/", "whole": "W{image}"}
+    image = bundle.prompt.image_token * bundle.prompt.tokens_per_image
+    cut = f"<1,1>{image}<1,2>{image}/<2,1>{image}<2,2>{image}/"
+    for places, expected in (
+        ({"whole_after_tiles": "A{image}"}, f"{cut}A{image}"),
+        ({"whole_before_tiles": "B{image}"}, f"B{image}{cut}"),
+    ):
+        writer = PromptWriter(dataclasses.replace(bundle.prompt, **tiles, **places), tokenizer, 4096)
+        assert expected in tokenizer.decode(writer.beginning(Grid(2, 2)))
+        assert f"W{image}" in tokenizer.decode(writer.beginning(Grid()))
 
 
 def test_the_text_comes_before_what_was_said(writer: PromptWriter, tokenizer: Tokenizer) -> None:

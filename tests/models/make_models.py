@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lorgnette.export.assembly import Assembly, Plan, assemble
 from lorgnette.export.encoder_graph import channels
 from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights, tensor_shapes
+from lorgnette.export.parity import rounding_figures
 from lorgnette.export.precision import PRECISIONS
 from lorgnette.export.vision_graph import EmbeddedVision
 from lorgnette.llm.manifest import Part, Preprocessing, PromptTemplate
@@ -138,7 +140,8 @@ def main(folder: Path) -> None:
     bundle = folder / "tiny_vlm"
     bundle.mkdir(parents=True)
     plan = Plan(decoder=(PRECISIONS["int8"], PRECISIONS["fp32"]))
-    assemble(tiny_vlm(), bundle, plan, "make-models-3", "tiny-vlm")
+    made = assemble(tiny_vlm(), bundle, plan, "make-models-3", "tiny-vlm")
+    replace(made, parity=rounding_figures(made, made, worst_kl=0.016)).write_manifest()
 
 
 if __name__ == "__main__":

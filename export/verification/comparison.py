@@ -1,0 +1,121 @@
+"""Figures of one model against another: features, distributions, and the tokens they choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lorgnette.export.verification.subject import Case, FloatArray, Model
+
+NEAR_TIE = 0.25
+"""Natural logarithm of how much likelier one token may be than another for the choice between them to be a near-tie:
+a quantization that swaps two of about the same probability has lost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFigures:
+    """Of all pictures: the lowest cosine between feature matrices, and the greatest difference of two numbers."""
+
+    cosine: float
+    max_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """At token `place` of an answer the reference chose `wanted` and the other `chosen`; to the reference the first is
+    exp(`margin`) times as likely."""
+
+    place: int
+    wanted: int
+    chosen: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFigures:
+    """One prompt. `expected` and `actual` are the greedy tokens of both; `flips` the places where the other would
+    choose otherwise behind the same tokens; `mean_kl` in nats, over the tokens of `expected`."""
+
+    case: Case
+    expected: tuple[int, ...]
+    actual: tuple[int, ...]
+    flips: tuple[Flip, ...]
+    mean_kl: float
+    nll_difference: float
+
+    @property
+    def same(self) -> int:
+        """Tokens that are chosen alike behind the same tokens."""
+        return len(self.expected) - len(self.flips)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`name` against `reference`. `features` is None where no picture was looked at."""
+
+    name: str
+    reference: str
+    features: FeatureFigures | None
+    answers: tuple[AnswerFigures, ...]
+
+    @property
+    def agreement(self) -> float:
+        """The share of tokens that are chosen alike."""
+        return sum(one.same for one in self.answers) / sum(len(one.expected) for one in self.answers)
+
+    @property
+    def agreement_or_near_tie(self) -> float:
+        ties = sum(flip.margin <= NEAR_TIE for one in self.answers for flip in one.flips)
+        return self.agreement + ties / sum(len(one.expected) for one in self.answers)
+
+    @property
+    def mean_kl(self) -> float:
+        return float(np.average([a.mean_kl for a in self.answers], weights=[len(a.expected) for a in self.answers]))
+
+
+def compare(
+    name: str, model: Model, reference_name: str, reference: Model, cases: Sequence[Case], count: int
+) -> Comparison:
+    """Compare `model` with `reference` on `cases`, over `count` greedy tokens of each."""
+    pictures = list({id(case.pixels): case.pixels for case in cases if case.pixels is not None}.values())
+    answers = tuple(_answer(case, model, reference, count) for case in cases)
+    return Comparison(name, reference_name, _features(model, reference, pictures) if pictures else None, answers)
+
+
+def _features(model: Model, reference: Model, pictures: Sequence[FloatArray]) -> FeatureFigures:
+    cosines, differences = [], []
+    for pixels in pictures:
+        one, other = reference.features(pixels).astype(np.float64), model.features(pixels).astype(np.float64)
+        cosines.append(float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other))))
+        differences.append(float(np.abs(one - other).max()))
+    return FeatureFigures(min(cosines), max(differences))
+
+
+def _answer(case: Case, model: Model, reference: Model, count: int) -> AnswerFigures:
+    expected = reference.greedy(case, count)
+    wanted = _log_softmax(reference.logits(case, expected[:-1]))
+    found = _log_softmax(model.logits(case, expected[:-1]))
+    choices = found.argmax(axis=-1)
+    flips = [
+        Flip(place, token, int(choice), float(wanted[place, token] - wanted[place, choice]))
+        for place, (token, choice) in enumerate(zip(expected, choices, strict=True))
+        if token != choice
+    ]
+    places = np.arange(len(expected))
+    return AnswerFigures(
+        case=case,
+        expected=tuple(expected),
+        actual=tuple(model.greedy(case, count)),
+        flips=tuple(flips),
+        mean_kl=float((np.exp(wanted) * (wanted - found)).sum(axis=-1).mean()),
+        nll_difference=float((wanted - found)[places, expected].mean()),
+    )
+
+
+def _log_softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
+    rows = logits.astype(np.float64)
+    rows -= rows.max(axis=-1, keepdims=True)
+    return np.asarray(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
