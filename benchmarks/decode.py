@@ -1,14 +1,15 @@
-"""Tokens a second of prefill and decode: ours, llama.cpp and transformers, taking turns in one run.
+"""Tokens a second of prefill and decode: ours, llama.cpp, onnxruntime-genai and transformers, taking turns in one run.
 
     nice -n 15 pip install llama-cpp-python            # compiles for 6 minutes and more; left out if it is not there
-    pip install -e '.[export]'                         # for transformers; left out if it is not there
+    pip install -e '.[export,bench]'                   # for transformers and onnxruntime-genai; the same
     python benchmarks/decode.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--bundle bundle/] [--json]
 
 All run the same ids on the same number of threads. Ours runs the bundle through the engine's own decoder, with keys and
 values in place; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
-its C interface; transformers runs the GGUF's weights in fp32 with its dynamic cache. Every round measures each runner
-once, in rotating order, with a pause between so that no runner's spinning threads are in the next one's way. Decode
-includes the choice of the most probable token.
+its C interface; transformers runs the GGUF's weights in fp32 with its dynamic cache; onnxruntime-genai runs what its
+own builder makes of these weights (--genai-precision, symmetric blocks of 32, accuracy level 4). Every round measures
+each runner once, in rotating order, with a pause between so that no runner's spinning threads are in the next one's
+way. Decode includes the choice of the most probable token.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import importlib.metadata
 import importlib.util
 import json
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,6 +101,54 @@ class LlamaCppRunner:
         return time.perf_counter() - started
 
 
+class GenaiRunner:
+    """onnxruntime-genai's own generator. Its search chooses the token inside."""
+
+    def __init__(self, folder: Path, context: int) -> None:
+        import onnxruntime_genai
+
+        self._api = onnxruntime_genai
+        self._model = onnxruntime_genai.Model(str(folder))
+        self._context = context
+
+    def prefill(self, ids: list[int]) -> float:
+        params = self._api.GeneratorParams(self._model)
+        params.set_search_options(max_length=self._context, min_length=self._context, do_sample=False)
+        self._generator = self._api.Generator(self._model, params)
+        started = time.perf_counter()
+        self._generator.append_tokens(np.array(ids, np.int32))
+        self._generator.get_logits()
+        return time.perf_counter() - started
+
+    def decode(self, count: int) -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            self._generator.generate_next_token()
+        self._generator.get_logits()  # the last token's, so that all have been computed
+        return time.perf_counter() - started
+
+
+def build_for_genai(gguf: Path, precision: str, threads: int, folder: Path) -> Path:
+    """A model folder of onnxruntime-genai's builder with the GGUF's weights."""
+    from lorgnette.export.gguf_checkpoint import read_gguf
+    from lorgnette.export.train.torch_engine import torch_llama
+
+    checkpoint = read_gguf(gguf)
+    source, out = folder / "source", folder / "genai"
+    torch_llama(checkpoint.weights).save_pretrained(source)
+    checkpoint.tokenizer.save(str(source / "tokenizer.json"))
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"}
+    (source / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    options = ["int4_accuracy_level=4", "int4_block_size=32"]
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", str(source), "-i", str(source)]
+    command += ["-o", str(out), "-p", precision, "-e", "cpu", "-c", str(folder / "cache"), "--extra_options", *options]
+    subprocess.run(command, check=True, capture_output=True)
+    config = json.loads((out / "genai_config.json").read_text())
+    config["model"]["decoder"]["session_options"] |= {"intra_op_num_threads": threads}
+    (out / "genai_config.json").write_text(json.dumps(config))
+    return out
+
+
 class TransformersRunner:
     def __init__(self, gguf: Path, threads: int) -> None:
         import torch
@@ -137,13 +188,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--prompt", type=int, default=128, help="tokens of prefill")
     parser.add_argument("--tokens", type=int, default=64, help="tokens of decode, after the prefill")
+    parser.add_argument("--genai-precision", default="int8", help="int8 (as our default bundle) or int4")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     wiring = Wiring(load_config())
     args.bundle = args.bundle or wiring.bundle().folder
     args.gguf = args.gguf or wiring.store().path("smollm2-135m-instruct")
 
-    runners = _open_runners(args)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _run(args, _open_runners(args, Path(scratch)))
+
+
+def _run(args: argparse.Namespace, runners: dict[str, Runner]) -> int:
     ids = np.random.default_rng(0).integers(100, 40_000, args.prompt).tolist()
     rates: dict[str, dict[str, list[float]]] = {name: {"prefill": [], "decode": []} for name in runners}
     for round_number in range(-1, args.rounds):  # round -1 warms up
@@ -163,12 +219,17 @@ def main() -> int:
     return 0
 
 
-def _open_runners(args: argparse.Namespace) -> dict[str, Runner]:
+def _open_runners(args: argparse.Namespace, scratch: Path) -> dict[str, Runner]:
     runners: dict[str, Runner] = {"ours": OurRunner(args.bundle, args.threads)}
     if importlib.util.find_spec("llama_cpp"):
         runners["llama.cpp"] = LlamaCppRunner(args.gguf, args.threads, args.prompt + args.tokens + 8)
     else:
         print("llama.cpp is left out: pip install llama-cpp-python (it compiles for minutes)", file=sys.stderr)
+    if importlib.util.find_spec("onnxruntime_genai") and importlib.util.find_spec("torch"):
+        built = build_for_genai(args.gguf, args.genai_precision, args.threads, scratch)
+        runners["genai"] = GenaiRunner(built, args.prompt + args.tokens + 8)
+    else:
+        print("onnxruntime-genai is left out: pip install -e '.[export,bench]'", file=sys.stderr)
     if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
         runners["transformers"] = TransformersRunner(args.gguf, args.threads)
     else:
@@ -186,7 +247,7 @@ def _report(args: argparse.Namespace, rates: dict[str, dict[str, list[float]]]) 
         if name != "ours"
         for kind in ("decode", "prefill")
     }
-    packages = ("onnxruntime", "llama-cpp-python", "transformers", "torch")
+    packages = ("onnxruntime", "onnxruntime-genai", "llama-cpp-python", "transformers", "torch")
     return {
         "machine": describe_machine(),
         "versions": {name: _version(name) for name in packages},

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,19 @@ from filelock import FileLock
 
 pytest.importorskip("transformers")
 
+import make_smolvlm
 import tiny_checkpoints
 from exported import Exported, export, greedy, noise
 
+from lorgnette.assistant.config import load_config
 from lorgnette.assistant.weights.cache import cache_folder
+from lorgnette.assistant.weights.store import WeightStore
+from lorgnette.device.picture import load_picture
 from lorgnette.export.architectures.registry import read_model
 from lorgnette.export.assembly import Plan, assemble
 from lorgnette.export.checkpoint.folder import open_folder
 from lorgnette.export.precision import PRECISIONS
+from lorgnette.export.verification.cases import PHOTOS
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.engine import Prompt
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
@@ -197,3 +202,40 @@ def test_a_model_of_text_alone_is_one_session(transformers_js: TransformersJs, t
     expected = [greedy(engine, prompt) for prompt in prompts]
     assert [without_end(answer["token_ids"], bundle) for answer in answers] == expected
     assert max(map(len, expected)) == TOKENS
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """SmolVLM-256M's true shapes; the text tower's weights are real."""
+    folder = tmp_path_factory.mktemp("full_size")
+    gguf = WeightStore.from_config(load_config()).path("smollm2-135m-instruct")
+    make_smolvlm.write(folder / "checkpoint", gguf)
+    model = read_model(open_folder(folder / "checkpoint"))
+    parts = {name: PRECISIONS[name] for name in ("int8", "int4", "fp32")}
+    (folder / "bundle").mkdir()
+    plan = Plan(decoder=tuple(parts.values()), vision=(parts["int8"], parts["fp32"]))
+    return Exported(None, folder / "checkpoint", assemble(model, folder / "bundle", plan, "test", "test"))
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int4"])
+def test_at_its_true_size(full_size: Exported, transformers_js: TransformersJs, precision: str) -> None:
+    """A photograph whole and in five tiles; the image encoder of a 4-bit decoder is in 8 bits."""
+    seen = "fp32" if precision == "fp32" else "int8"
+    suffixes = dict.fromkeys(full_size.bundle.default_suffix, PRECISIONS[precision].suffix)
+    suffixes["vision_encoder"] = PRECISIONS[seen].suffix
+    chosen = replace(full_size.bundle, default_suffix=suffixes)
+    prompt = Prompt(QUESTIONS[0], load_picture(PHOTOS / "cat.jpg"))
+    prompts, expected = [], []
+    for tiles in (1, 5):
+        engine = OnnxEngine(chosen, EngineSettings(max_new_tokens=TOKENS, max_tiles=tiles))
+        prompts.append(given(engine, prompt, transformers_js))
+        expected.append(greedy(engine, prompt))
+    dtype = dict.fromkeys(("embed_tokens", "decoder_model_merged"), DTYPES[precision]) | {
+        "vision_encoder": DTYPES[seen]
+    }
+    answers = transformers_js.answers(full_size.bundle.folder, prompts, dtype=dtype)
+    actual = [without_end(answer["token_ids"], full_size.bundle) for answer in answers]
+    # Ours stops an answer that goes round in circles, as that of a random image tower may.
+    assert [tokens[: len(ours)] for tokens, ours in zip(actual, expected, strict=True)] == expected
+    assert min(map(len, expected)) > 10

@@ -1,0 +1,176 @@
+"""SmolVLM-256M at its true size: time to the first token and tokens a second, ours and transformers, taking turns.
+
+    python benchmarks/make_smolvlm.py smolvlm/                       # where no real checkpoint is at hand
+    lorgnette export smolvlm/ --decoder int4 int8 --out bundle/ --keep-anyway
+    pip install -e '.[export,bench]'
+    python benchmarks/smolvlm.py --checkpoint smolvlm/ --bundle bundle/ [--json]
+
+The first token is timed from a new 640 x 480 frame in memory, seen as one tile, with its preprocessing. transformers
+runs the checkpoint in float32 and in bfloat16 with its own generate() on the pixels that we made. Every round measures
+each runner once, in rotating order, with a pause between. Ratios are medians of the rounds' own ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from machine import describe_machine
+
+from lorgnette.device.frame import Frame
+from lorgnette.export.precision import PRECISIONS
+from lorgnette.llm.bundle import ModelBundle
+from lorgnette.llm.cancel import CancelScope
+from lorgnette.llm.engine import Prompt
+from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
+
+_PAUSE_S = 0.3
+_QUESTION = "What is in this picture?"
+
+
+class Runner(Protocol):
+    def answer(self, picture: Frame, count: int) -> tuple[float, float]:
+        """Seconds to the first token, and tokens a second of the `count` after it."""
+        ...
+
+
+class OurRunner:
+    """The bundle through the engine that the program uses. Stop tokens do not stop it: both sides do the same work."""
+
+    def __init__(self, bundle: ModelBundle, decoder: str, threads: int, count: int) -> None:
+        suffix = PRECISIONS[decoder].suffix
+        suffixes = dict(bundle.default_suffix) | {"embed_tokens": suffix, "decoder_model_merged": suffix}
+        endless = replace(bundle, default_suffix=suffixes, prompt=replace(bundle.prompt, stop_ids=(-1,)))
+        self.engine = OnnxEngine(endless, EngineSettings(max_new_tokens=count + 1, threads=threads, max_tiles=1))
+
+    def answer(self, picture: Frame, count: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        stream = self.engine.stream(Prompt(_QUESTION, picture), CancelScope())
+        next(stream)
+        first = time.perf_counter()
+        told = sum(1 for _ in stream)
+        return first - started, told / (time.perf_counter() - first)
+
+
+class TransformersRunner:
+    def __init__(self, checkpoint: Path, dtype: str, ours: OurRunner, threads: int) -> None:
+        import torch
+        from transformers import AutoModelForImageTextToText, logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        torch.set_num_threads(threads)
+        self._torch, self._ours = torch, ours
+        self._dtype = getattr(torch, dtype)
+        self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=self._dtype).eval()
+
+    def answer(self, picture: Frame, count: int) -> tuple[float, float]:
+        torch, engine = self._torch, self._ours.engine
+        started = time.perf_counter()
+        ids = engine._prompts.write(Prompt(_QUESTION, picture))
+        encoder = engine._seeing()
+        pixels = encoder.preprocessor.normalise(encoder.preprocessor.resize(picture))
+        inputs: dict[str, Any] = {"input_ids": torch.tensor([[*ids.beginning, *ids.rest]])}
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        inputs["pixel_values"] = torch.from_numpy(pixels)[None].to(self._dtype)
+        inputs["pixel_attention_mask"] = torch.ones((1, 1, *pixels.shape[-2:]), dtype=torch.long)
+        times: list[float] = []
+
+        class Clock:
+            def put(self, value: Any) -> None:
+                times.append(time.perf_counter())
+
+            def end(self) -> None: ...
+
+        with torch.inference_mode():
+            self._model.generate(
+                **inputs,
+                max_new_tokens=count + 1,
+                min_new_tokens=count + 1,
+                do_sample=False,
+                pad_token_id=2,
+                streamer=Clock(),
+            )
+        first, last = times[1], times[-1]  # the first call hands over the prompt
+        return first - started, (len(times) - 2) / (last - first)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    bundle = ModelBundle.open(args.bundle)
+    names = {precision.suffix: name for name, precision in PRECISIONS.items()}
+    decoders = [names[file.suffix] for file in bundle.files if file.role == "decoder_model_merged"]
+    ours = {f"ours, {name}": OurRunner(bundle, name, args.threads, args.tokens) for name in decoders}
+    some = next(iter(ours.values()))
+    peers = {
+        f"transformers, {dtype}": TransformersRunner(args.checkpoint, dtype, some, args.threads)
+        for dtype in ("float32", "bfloat16")
+    }
+    report = _measure({**ours, **peers}, args)
+    print(json.dumps(report, indent=1) if args.json else _text(report))
+    return 0
+
+
+def _measure(runners: dict[str, Runner], args: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
+    order = list(runners)
+    for number in range(-1, args.rounds):  # round -1 warms up
+        for name in order[number % len(order) :] + order[: number % len(order)]:
+            pixels = np.random.default_rng(number + 10).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+            time.sleep(_PAUSE_S)
+            figures = runners[name].answer(Frame(pixels), args.tokens)
+            if number >= 0:
+                found[name].append(figures)
+    ours, peers = ([name for name in order if name.startswith(kind)] for kind in ("ours", "transformers"))
+    ratios = {}
+    for one in ours:
+        for peer in peers:
+            pairs = list(zip(found[one], found[peer], strict=True))
+            ratios[f"{one} to {peer}"] = {
+                "first token": round(statistics.median(b[0] / a[0] for a, b in pairs), 2),
+                "decode": round(statistics.median(a[1] / b[1] for a, b in pairs), 2),
+            }
+    return {
+        "machine": describe_machine(),
+        "settings": {name: getattr(args, name) for name in ("threads", "rounds", "tokens")},
+        "medians": {
+            name: {
+                "first_token_s": round(statistics.median(first for first, _ in values), 3),
+                "tokens_per_s": round(statistics.median(rate for _, rate in values), 1),
+            }
+            for name, values in found.items()
+        },
+        "ratios": ratios,
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    lines = [
+        report["machine"],
+        "{threads} threads, {rounds} rounds, {tokens} tokens, medians".format(**report["settings"]),
+    ]
+    for name, value in report["medians"].items():
+        lines.append(f"  {name:24} first token {value['first_token_s']:.3f} s  {value['tokens_per_s']:7.1f} tokens/s")
+    for name, value in report["ratios"].items():
+        lines.append(
+            f"{name}: first token {value['first token']:.2f} times as fast, decode {value['decode']:.2f} times"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
