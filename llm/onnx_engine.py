@@ -22,6 +22,7 @@ from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
 from lorgnette.llm.prompt import PromptIds, PromptWriter
 from lorgnette.llm.quote_constraint import QuoteConstraint
+from lorgnette.llm.reading_request import asks_to_read
 from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
@@ -37,13 +38,14 @@ _PIECE = 128
 class EngineSettings:
     """`max_new_tokens` ends an answer, `pictures_kept` bounds the pictures whose computed beginning stays in memory,
     `threads` is the size of the thread pool (0: one for each core), `max_tiles` bounds the tiles that a picture is cut
-    into (0: as the bundle says)."""
+    into (0: as the bundle says), `tiles` does for questions that need not read (0: as `max_tiles`)."""
 
     max_new_tokens: int = 96
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     pictures_kept: int = 4
     threads: int = 0
     max_tiles: int = 0
+    tiles: int = 0
 
 
 class OnnxEngine:
@@ -68,6 +70,7 @@ class OnnxEngine:
         self._prompts = PromptWriter(bundle.prompt, self._tokenizer, self._context)
         self._image_token = self._tokenizer.template_ids(bundle.prompt.image_token)
         self._encoder = _encoder(bundle, settings)
+        self._tiles = settings.tiles
         self._embed = embed or OnnxSession(bundle.path("embed_tokens"), settings.threads)
         self._decoder = decoder or _decoder(bundle, settings.threads)
         self._pictures = PictureCache(settings.pictures_kept)
@@ -97,7 +100,7 @@ class OnnxEngine:
             raise InputError("question and answers are too long for the model", "ask a shorter question")
         cache = self._decoder.new_cache(len(ids) + 32)
         if prompt.picture is not None:
-            cache.copy_from(self._look(prompt.picture)[2])
+            cache.copy_from(self._look(prompt.picture, prompt.question)[2])
         after_prompt = self._decoder.append(self._embeds(ids.rest), cache)
         start = cache.length
         sums = []
@@ -110,11 +113,11 @@ class OnnxEngine:
             sums.append(total + float(np.logaddexp.reduce(log_softmax(logits)[list(self._template.stop_ids)])))
         return sums
 
-    def _look(self, picture: Frame) -> tuple[Look, str, KvCache]:
+    def _look(self, picture: Frame, question: str = "") -> tuple[Look, str, KvCache]:
         # One at a time: whoever asks for a picture that is being looked at waits for it and finds it in the cache.
         with self._look_lock:
             started_ns = time.monotonic_ns()
-            encoder = self._seeing()
+            encoder = self._seeing(question)
             image = encoder.prepare(picture)
             known = self._pictures.get(image.fingerprint)
             if known is not None:
@@ -128,13 +131,16 @@ class OnnxEngine:
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
             return look, image.fingerprint, beginning
 
-    def _seeing(self) -> VisionEncoder:
+    def _seeing(self, question: str = "") -> VisionEncoder:
+        """What looks at a picture for `question`: tiles cost a look each, and only what is to be read needs them."""
         if self._encoder is None:
             raise InputError(f"{self.name} sees no pictures", "ask without one, or use another bundle")
-        return self._encoder
+        return self._encoder if not self._tiles or asks_to_read(question) else self._encoder.with_tiles(self._tiles)
 
     def _grid(self, prompt: Prompt) -> Grid:
-        return Grid() if prompt.picture is None else self._seeing().preprocessor.grid(prompt.picture)
+        if prompt.picture is None:
+            return Grid()
+        return self._seeing(prompt.question).preprocessor.grid(prompt.picture)
 
     def _answer(self, ids: PromptIds, prompt: Prompt, cancel: CancelScope, generation: int) -> Iterator[Token]:
         with self._answer_lock:
@@ -143,7 +149,7 @@ class OnnxEngine:
         sampler, detokenizer = Sampler(self._settings.sampling), Detokenizer(self._tokenizer)
         quotes = self._quote_constraint(prompt)
         chosen: list[int] = []
-        pending = self._begin(ids, prompt.picture, mine)
+        pending = self._begin(ids, prompt, mine)
         limit = min(self._settings.max_new_tokens, self._context - len(ids))
         while pending and len(chosen) < limit:
             for piece in range(0, len(pending), _PIECE):
@@ -176,12 +182,12 @@ class OnnxEngine:
     def _vocabulary(self) -> Vocabulary:
         return self._tokenizer.vocabulary()
 
-    def _begin(self, ids: PromptIds, picture: Frame | None, answer: int) -> list[int]:
+    def _begin(self, ids: PromptIds, prompt: Prompt, answer: int) -> list[int]:
         """Bring the conversation to the longest known beginning of the prompt; the ids still to be computed."""
         keys: list[Key] = []
         beginning = None
-        if picture is not None:
-            _, fingerprint, beginning = self._look(picture)
+        if prompt.picture is not None:
+            _, fingerprint, beginning = self._look(prompt.picture, prompt.question)
             keys = [fingerprint if [i] == self._image_token else i for i in ids.beginning]
         with self._answer_lock:
             if answer != self._answers_started:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,11 @@ class VisionEncoder:
     def __init__(self, session: Session, preprocessor: Preprocessor) -> None:
         self._session = session
         self.preprocessor = preprocessor
+
+    def with_tiles(self, most: int) -> VisionEncoder:
+        """The same session, for at most so many tiles of a picture."""
+        tiles = min(most, self.preprocessor.max_tiles)
+        return VisionEncoder(self._session, replace(self.preprocessor, max_tiles=tiles))
 
     def prepare(self, frame: Frame) -> PreparedImage:
         """Resize and cut one picture."""

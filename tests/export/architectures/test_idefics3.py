@@ -14,6 +14,7 @@ import tiny_checkpoints
 import torch
 from exported import Exported, cosine, export, greedy, noise
 
+from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.engine import Exchange, Prompt
 from lorgnette.llm.onnx_engine import OnnxEngine
 
@@ -124,3 +125,14 @@ def test_a_tied_head_shares_the_table_and_another_does_not(exported: Exported) -
     tied = exported.reference.config.tie_word_embeddings
     graph = exported.bundle.path("decoder_model_merged", "").read_bytes()
     assert (b"embed_tokens.onnx_data" in graph) == tied
+
+
+def test_only_what_is_to_be_read_is_looked_at_in_tiles(exported: Exported) -> None:
+    engine = exported.engine("fp32", tiles=1)
+    frame = noise(200, 150)
+    assert engine._grid(Prompt(QUESTION, frame)).tiles == 1
+    assert engine._grid(Prompt("What does the sign say?", frame)).tiles > 4
+    engine.look(frame)
+    list(engine.stream(Prompt(QUESTION, frame), CancelScope()))
+    assert engine.look(frame).cached, "the question took what was seen ahead of it"
+    assert len(engine.log_probabilities(Prompt("What does the sign say?", frame), ["EXIT", "No"])) == 2
