@@ -54,7 +54,7 @@ def resume_download(url: str, half: Path, size: int, report: Report) -> None:
         raise DownloadError(first_line(error)) from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What `error` says, in one line."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 

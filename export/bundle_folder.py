@@ -30,8 +30,7 @@ def replacing(out: Path) -> Iterator[Path]:
 
     Raises `BundleError` if the disk is full or not writable, or if `out` holds something that is no bundle.
     """
-    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise BundleError(f"{out} is there already and is no bundle", "choose an empty or new folder with --out")
+    check_place(out)
     work: Path | None = None
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -45,6 +44,22 @@ def replacing(out: Path) -> Iterator[Path]:
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def check_place(out: Path) -> None:
+    """Raises `BundleError` if `out` holds something that is no bundle."""
+    if out.exists() and not (out / "manifest.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise BundleError(f"{out} is there already and is no bundle", "choose an empty or new folder with --out")
+
+
+def put_in_place(fresh: Path, out: Path) -> None:
+    """Rename the finished folder `fresh`, which lies beside `out`, to `out`, whose bundle it replaces. OSError as the
+    disk gives it; then both are as they were."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        _swap(fresh, out, aside / "old")
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _swap(fresh: Path, out: Path, aside: Path) -> None:

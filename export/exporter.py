@@ -36,7 +36,7 @@ from lorgnette.export.verification.bars import (
 )
 from lorgnette.export.verification.cases import cases
 from lorgnette.export.verification.checks import check_cache
-from lorgnette.export.verification.comparison import Comparison, compare
+from lorgnette.export.verification.comparison import Recording, compare, record
 from lorgnette.export.verification.estimate import estimate
 from lorgnette.export.verification.memory import peak_memory_mb
 from lorgnette.export.verification.page import make_page
@@ -80,10 +80,19 @@ def export_checkpoint(
             whole = read_model(checkpoint)
             model = _limited(whole, profile)
             with reference_bundle(model, out.parent, *_SPEAKER) as exact:
-                quantizer = _quantizer(model, exact, profile, progress)
                 made_with = provenance() | {"source": checkpoint.origin.name, "revision": checkpoint.origin.revision}
                 told = functools.partial(_within, progress, 0.3, 0.5)
-                bundle = assemble(model, folder, profile.plan(), BUILDER, inputs, told, made_with, quantizer)
+                bundle = assemble(
+                    model,
+                    folder,
+                    profile.plan(),
+                    BUILDER,
+                    inputs,
+                    told,
+                    made_with,
+                    # Not kept: what the layers saw takes half a gigabyte.
+                    _quantizer(model, exact, profile, progress),
+                )
                 took = time.monotonic() - started, peak_memory_mb()
                 findings = _examine(bundle, exact, checkpoint, profile, with_pytorch, progress)
                 pixels = _pixel_bars(whole.preprocessing, checkpoint)
@@ -141,25 +150,25 @@ def _examine(
 ) -> Findings:
     prompts = cases(bundle)
     vision = FP32 if bundle.preprocessing is not None else None
-    reference = Subject(exact, vision, FP32)
-    comparisons: list[Comparison] = []
-    progress("comparing fp32 with PyTorch", 0.55)
-    against, why_not = _compare_with_pytorch(bundle, reference, prompts, checkpoint, with_pytorch)
-    comparisons += [against] if against else []
+    progress("asking PyTorch", 0.5)
+    recorded, why_not = _record_pytorch(bundle, prompts, checkpoint) if with_pytorch else (None, "not asked for")
+    progress("comparing fp32 with PyTorch", 0.65)
+    subject = Subject(exact, vision, FP32)
+    against = compare("fp32", subject, recorded) if recorded else None
     bars: list[Bar] = exact_bars(against, why_not)
-    bars += cache_bars(check_cache(reference, prompts[0]))
-    rounded = []
+    bars += cache_bars(check_cache(subject, prompts[0]))
+    reference, rounded = record("fp32", subject, prompts, _TOKENS), []
     choices = _choices(bundle, profile.plan())
     for step, (seen, said) in enumerate(choices):
         name = said.name if seen is None or seen == said else f"{said.name} with an image encoder in {seen.name}"
         progress(f"comparing {name} with fp32", 0.7 + 0.2 * step / len(choices))
-        rounded.append(compare(name, Subject(bundle, seen, said), "fp32", reference, prompts, _TOKENS))
+        rounded.append(compare(name, Subject(bundle, seen, said), reference))
     bars += rounding_bars(rounded, [[part.name for part in pair if part is not None] for pair in choices])
     progress("measuring its speed", 0.9)
     speed = measure(bundle.folder, profile.threads)
     estimated = estimate(bundle, profile.device)
     bars += budget_bars(profile, speed.memory_mb, *estimated)
-    return Findings([*comparisons, *rounded], bars, speed, estimated, _machine())
+    return Findings([*([against] if against else []), *rounded], bars, speed, estimated, _machine())
 
 
 def _choices(bundle: ModelBundle, plan: Plan) -> list[tuple[Precision | None, Precision]]:
@@ -171,21 +180,25 @@ def _choices(bundle: ModelBundle, plan: Plan) -> list[tuple[Precision | None, Pr
     return [(seen, said) for seen, said in pairs if (seen, said) != (FP32, FP32)]
 
 
-def _compare_with_pytorch(
-    bundle: ModelBundle, subject: Model, prompts: list[Case], checkpoint: Checkpoint, wanted: bool
-) -> tuple[Comparison | None, str]:
-    """The comparison, or why there is none."""
-    if not wanted:
-        return None, "not asked for"
+def _record_pytorch(bundle: ModelBundle, prompts: list[Case], checkpoint: Checkpoint) -> tuple[Recording | None, str]:
+    """What the model does in PyTorch, or why that is not known. PyTorch's copy of the weights is gone afterwards."""
     try:
-        from lorgnette.export.verification.pytorch_reference import PytorchReference
-
-        reference = PytorchReference(checkpoint, bundle.prompt.stop_ids)
+        reference = _pytorch(checkpoint, bundle.prompt.stop_ids)
     except ImportError:
         return None, "PyTorch and transformers are not installed (pip install 'lorgnette[export]')"
     except LorgnetteError as error:
         return None, str(error)
-    return compare("fp32", subject, "PyTorch", reference, prompts, _TOKENS), ""
+    return record("PyTorch", reference, prompts, _TOKENS), ""
+
+
+def _pytorch(checkpoint: Checkpoint, stop_ids: tuple[int, ...]) -> Model:
+    if checkpoint.described is not None:
+        from lorgnette.export.gguf_reference import GgufReference
+
+        return GgufReference(checkpoint, stop_ids)
+    from lorgnette.export.verification.pytorch_reference import PytorchReference
+
+    return PytorchReference(checkpoint, stop_ids)
 
 
 def _pixel_bars(preprocessing: Preprocessing | None, checkpoint: Checkpoint) -> list[Bar]:

@@ -41,11 +41,7 @@ class ModelBundle(Manifest):
         files that were found right, so that a later open costs no reading; `verify=True` hashes regardless. Raises
         `BundleError`.
         """
-        manifest = _read_manifest(folder)
-        try:
-            record = read_record(Manifest, manifest, "manifest")
-        except ManifestError as error:
-            raise BundleError(f"bundle {folder}: {error}", _REBUILD) from error
+        record = read_manifest(folder)
         bundle = cls(folder=folder, **{field.name: getattr(record, field.name) for field in fields(record)})
         bundle._check_consistent()
         _check_files(folder, bundle.files, verify)
@@ -124,7 +120,20 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
+    """What the manifest in `folder` says, whether or not the files it lists are there. All of these lie inside the
+    folder by their names. Raises `BundleError`."""
+    try:
+        manifest = read_record(Manifest, _read_json(folder), "manifest")
+    except ManifestError as error:
+        raise BundleError(f"bundle {folder}: {error}", _REBUILD) from error
+    for file in manifest.files:
+        if not _inside(file.name):
+            raise BundleError(f"bundle {folder} lists a file outside itself: {file.name!r}", "do not use this bundle")
+    return manifest
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise BundleError(f"no bundle at {folder}", "make one with `lorgnette export embedded --out FOLDER`")
@@ -145,8 +154,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path, files: tuple[BundleFile, ...], verify: bool) -> None:
     for file in files:
-        if not _inside(file.name):
-            raise BundleError(f"bundle {folder} lists a file outside itself: {file.name!r}", "do not use this bundle")
         path = folder / file.name
         if not path.is_file():
             raise BundleError(f"bundle {folder} lacks {file.name}", _REBUILD)

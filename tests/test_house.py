@@ -79,6 +79,7 @@ def test_torch_lives_in_export_train_only() -> None:
 def test_every_package_is_listed() -> None:
     found = {f"lorgnette.{'.'.join(p.parent.relative_to(ROOT).parts)}" for p in SOURCES if p.name == "__init__.py"}
     found.add("lorgnette.examples")  # data for the demo; its script is not part of the program
+    found.add("optimum.commands.register")  # a namespace of another distribution, in which ours has one file
     assert found == set(PROJECT["tool"]["setuptools"]["packages"])
     assert {path.parent for path in SOURCES} == {path.parent for path in SOURCES if path.name == "__init__.py"}
 
@@ -179,7 +180,7 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
         if (
-            name.partition("/")[0] in {*PACKAGES, "examples", "pyproject.toml", "README.md", "LICENSE"}
+            name.partition("/")[0] in {*PACKAGES, "examples", "integrations", "pyproject.toml", "README.md", "LICENSE"}
             and (ROOT / name).is_file()
         ):
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -221,3 +222,4 @@ def test_the_wheel_carries_every_module_and_data_file(bare_environment: Path) ->
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     missing = [name for name in tracked.stdout.split() if not (installed / name).is_file()]
     assert missing == []
+    assert (installed.parent / "optimum" / "commands" / "register" / "register_lorgnette.py").is_file()

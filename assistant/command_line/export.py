@@ -3,15 +3,16 @@
 examples:
   lorgnette export ./my-smolvlm --profile pi5 --out bundle/
   lorgnette export org/name@main --lora ./my-adapter --profile cpu --decoder int4 int8 --out bundle/
+  lorgnette export model.gguf --profile cpu --out bundle/
   lorgnette export embedded --out bundle/
   lorgnette export inspect bundle/
   lorgnette export verify bundle/
   lorgnette export compare bundle/ other/
 
-SOURCE is a folder that `save_pretrained` wrote, a repository on the hub, or `embedded`, the model that is built from
-the weights of `lorgnette models`. What is written is compared with the model it was made of and measured; a bundle that
-misses a bar is not kept. report.html shows it. A bundle that is there already and was made of the same is left as it
-is. Use one with --set engine.bundle=bundle/.
+SOURCE is a folder that `save_pretrained` wrote, a GGUF file of a Llama or Qwen2, a repository on the hub, or
+`embedded`, the model that is built from the weights of `lorgnette models`. What is written is compared with the model
+it was made of and measured; a bundle that misses a bar is not kept. report.html shows it. A bundle that is there
+already and was made of the same is left as it is. Use one with --set engine.bundle=bundle/.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Build = Callable[[Callable[[str, float], None]], ModelBundle]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="folder, org/name[@revision], embedded; or one of the verbs")
+    parser.add_argument("source", metavar="SOURCE", help="folder, GGUF file, org/name[@revision], embedded; or a verb")
     parser.add_argument("bundles", metavar="BUNDLE", nargs="*", type=Path, help="what a verb looks at")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the bundle goes")
     parser.add_argument("--profile", metavar="NAME", help="cpu (default), pi5, cuda, browser, exact, or a file")

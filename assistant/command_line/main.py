@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "say": f"{_HERE}.say",
     "models": f"{_HERE}.models",
     "export": f"{_HERE}.export",
+    "bundle": f"{_HERE}.bundle",
     "evaluate": f"{_HERE}.evaluate",
 }
 _EXAMPLES = """examples:

@@ -3,6 +3,7 @@ files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -173,11 +174,14 @@ def check_shapes(
 
 def model_name(checkpoint: Checkpoint) -> str:
     """The last part of what the checkpoint is called."""
-    return checkpoint.origin.name.rstrip("/").rsplit("/", 1)[-1]
+    return checkpoint.origin.name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".gguf")
 
 
 def optional_json(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     """A JSON file beside the weights; empty where there is none. Raises InputError if it is damaged."""
+    if checkpoint.described is not None:
+        found: dict[str, Any] = json.loads(checkpoint.described.get(name, "{}"))
+        return found
     path = checkpoint.folder / name
     return read_json(path) if path.exists() else {}
 

@@ -18,15 +18,17 @@ _FILTERS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers, whic
 
 def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """Raises `WeightsFormatError` if there is no tokenizer.json, it is damaged, or it cannot take a text in pieces."""
-    path = checkpoint.folder / "tokenizer.json"
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        text = checkpoint.text("tokenizer.json")
+        tokenizer = None if text is None else Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more precise
+        raise WeightsFormatError(
+            f"cannot read tokenizer.json of {checkpoint.origin.name}: {error}", "fetch the file again"
+        ) from error
+    if tokenizer is None:
         raise WeightsFormatError(
             f"{checkpoint.origin.name} has no tokenizer.json", "save the tokenizer with `save_pretrained` too"
-        ) from error
-    except Exception as error:  # the library raises nothing more precise
-        raise WeightsFormatError(f"cannot read {path}: {error}", "fetch the file again") from error
+        )
     # The runtime puts a prompt together from pieces. SentencePiece's way of old, a space before each text, spoils that.
     if "\u2581" in "".join(tokenizer.encode(".", add_special_tokens=False).tokens):
         raise WeightsFormatError(
@@ -37,9 +39,9 @@ def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 def chat_template(checkpoint: Checkpoint) -> str:
     """The checkpoint's own chat template, from wherever its version of transformers keeps it; "" for none."""
-    path = checkpoint.folder / "chat_template.jinja"
-    if path.exists():
-        return path.read_text(encoding="utf-8")
+    own = checkpoint.text("chat_template.jinja")
+    if own is not None:
+        return own
     for name in ("processor_config.json", "chat_template.json", "tokenizer_config.json"):
         found = optional_json(checkpoint, name).get("chat_template")
         if isinstance(found, list):

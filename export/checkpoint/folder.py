@@ -22,12 +22,24 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`config` is config.json; `tensors` gives float32 arrays under the names in the file, read when asked for."""
+    """`config` is config.json; `tensors` gives float32 arrays under the names in the file, read when asked for.
+
+    `described` are the texts of the files beside the weights, by their names, where these are not in the folder: a
+    GGUF file holds all of them.
+    """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, FloatArray]
     origin: Origin
+    described: Mapping[str, str] | None = None
+
+    def text(self, name: str) -> str | None:
+        """A file beside the weights; None where there is none."""
+        if self.described is not None:
+            return self.described.get(name)
+        path = self.folder / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def open_folder(folder: Path) -> Checkpoint:

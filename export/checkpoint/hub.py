@@ -21,7 +21,14 @@ from filelock import FileLock, Timeout
 
 from lorgnette.device.download import DownloadError, Report, resume_download
 from lorgnette.export.checkpoint.json_file import read_json
-from lorgnette.export.checkpoint.repository import HubError, Repository, RepositoryFile, explain, look_up
+from lorgnette.export.checkpoint.repository import (
+    HubError,
+    Repository,
+    RepositoryFile,
+    explain,
+    hub_endpoint,
+    look_up,
+)
 from lorgnette.export.llama import WeightsFormatError
 
 _STAMP = ".complete.json"
@@ -50,7 +57,7 @@ def fetch_repository(repo: str, revision: str | None, cache: Path, progress: Fet
         return home / commit, commit
     if _is_offline():
         raise HubError(f"{repo} at {wanted} is not in {cache}", "unset HF_HUB_OFFLINE to fetch it")
-    endpoint = (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
+    endpoint = hub_endpoint()
     repository = look_up(repo, revision, endpoint)
     folder = home / repository.commit
     try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from lorgnette.export.checkpoint.tensors import INDEX, SINGLE
 from lorgnette.llm.bundle import hash_file
 
 _TIMEOUT_S = 30.0
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+_NAME = re.compile(rf"({_PART}/{_PART})(?:@(.+))?")
 _SHARDS = "model-*.safetensors"
 # Beside config and weights: tokenizer, processor, chat template, and who is to be thanked. Top level only.
 _WANTED = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt", "README.md", "LICENSE*", "NOTICE*")
@@ -44,18 +49,42 @@ class RepositoryFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository at `commit`: the files that an exporter needs."""
+    """A repository at `commit`: the files of it that somebody asked for."""
 
     name: str
     commit: str
     files: tuple[RepositoryFile, ...]
 
 
-def look_up(repo: str, revision: str | None, endpoint: str | None) -> Repository:
-    """Ask the hub at `endpoint` (None for its usual address) what `repo` holds at `revision` (None for the newest).
+def named_repository(text: str) -> tuple[str, str | None] | None:
+    """The name and the revision in `text` ("org/name" or "org/name@revision"); None where it is no such name."""
+    found = _NAME.fullmatch(text)
+    return None if found is None or "--" in text or ".." in text else (found[1], found[2])
 
-    Raises `HubError` if it cannot be reached, has no such repository or revision, or does not let us in, and
-    `InputError` if there are no weights in safetensors.
+
+def hub_endpoint() -> str | None:
+    """The hub that HF_ENDPOINT names; None for the usual one."""
+    return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
+
+
+def look_up(repo: str, revision: str | None, endpoint: str | None) -> Repository:
+    """What an exporter needs of `repo`, as `list_repository` gives it. Raises `InputError` too, if there are no weights
+    in safetensors."""
+
+    def choose(names: Sequence[str]) -> list[str]:
+        check_weight_names(f"the repository {repo}", names)
+        return [name for name in names if _is_wanted(name, names)]
+
+    return list_repository(repo, revision, endpoint, choose)
+
+
+def list_repository(
+    repo: str, revision: str | None, endpoint: str | None, choose: Callable[[Sequence[str]], Sequence[str]]
+) -> Repository:
+    """Ask the hub at `endpoint` (None for its usual address) what `repo` holds at `revision` (None for the newest), and
+    keep what `choose` takes of the names.
+
+    Raises `HubError` if it cannot be reached, has no such repository or revision, or does not let us in.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
@@ -65,12 +94,12 @@ def look_up(repo: str, revision: str | None, endpoint: str | None) -> Repository
     except (HTTPError, OSError, ValueError, TypeError, KeyError) as error:
         raise explain(error, repo, revision) from error
     siblings = info.siblings or []
-    check_weight_names(f"the repository {repo}", [sibling.rfilename for sibling in siblings])
+    wanted = choose([sibling.rfilename for sibling in siblings])
     if info.sha is None or not info.sha.isalnum():
         raise HubError(f"the hub does not say which commit of {repo} this is", "try again later")
     files = []
     for sibling in siblings:
-        if not _is_wanted(sibling.rfilename, [other.rfilename for other in siblings]):
+        if sibling.rfilename not in wanted:
             continue
         sha256, blob = sibling.lfs.sha256 if sibling.lfs else "", sibling.blob_id or ""
         if sibling.size is None or not (sha256 or blob):
@@ -112,7 +141,7 @@ def explain(error: BaseException | None, repo: str, revision: str | None) -> Hub
     return HubError(f"{repo} cannot be fetched", "try again later")
 
 
-def _is_wanted(name: str, names: list[str]) -> bool:
+def _is_wanted(name: str, names: Sequence[str]) -> bool:
     if "/" in name or "\\" in name or name.startswith("."):
         return False
     if name == INDEX or fnmatch.fnmatchcase(name, _SHARDS):

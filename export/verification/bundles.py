@@ -5,7 +5,7 @@ from __future__ import annotations
 from lorgnette.device.errors import InputError
 from lorgnette.export.precision import PRECISIONS
 from lorgnette.export.verification.cases import cases
-from lorgnette.export.verification.comparison import compare
+from lorgnette.export.verification.comparison import compare, record
 from lorgnette.export.verification.speed import measure
 from lorgnette.export.verification.subject import Subject
 from lorgnette.llm.bundle import ModelBundle
@@ -21,7 +21,7 @@ def compare_bundles(one: ModelBundle, other: ModelBundle) -> dict[str, float | s
             f"{one.folder} and {other.folder} are of different models", "compare exports of one checkpoint"
         )
     prompts = cases(one)
-    found = compare(str(other.folder), _subject(other), str(one.folder), _subject(one), prompts, _TOKENS)
+    found = compare(str(other.folder), _subject(other), record(str(one.folder), _subject(one), prompts, _TOKENS))
     figures: dict[str, float | str] = {
         "mean_kl": found.mean_kl,
         "agreement": found.agreement,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,28 +76,48 @@ class Comparison:
         return float(np.average([a.mean_kl for a in self.answers], weights=[len(a.expected) for a in self.answers]))
 
 
-def compare(
-    name: str, model: Model, reference_name: str, reference: Model, cases: Sequence[Case], count: int
-) -> Comparison:
-    """Compare `model` with `reference` on `cases`, over `count` greedy tokens of each."""
-    pictures = list({id(case.pixels): case.pixels for case in cases if case.pixels is not None}.values())
-    answers = tuple(_answer(case, model, reference, count) for case in cases)
-    return Comparison(name, reference_name, _features(model, reference, pictures) if pictures else None, answers)
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What a reference does, kept so that others can be held against it when it is gone: for each of `cases` its greedy
+    tokens and its log-probabilities before each of them, and the features of each picture by its pixels' identity."""
+
+    name: str
+    cases: tuple[Case, ...]
+    tokens: tuple[tuple[int, ...], ...]
+    log_probabilities: tuple[npt.NDArray[np.float32], ...]
+    features: Mapping[int, FloatArray]
 
 
-def _features(model: Model, reference: Model, pictures: Sequence[FloatArray]) -> FeatureFigures:
+def record(name: str, reference: Model, cases: Sequence[Case], count: int) -> Recording:
+    """Let `reference` answer `cases` with `count` tokens each."""
+    tokens = [reference.greedy(case, count) for case in cases]
+    told = [_log_softmax(reference.logits(case, ids[:-1])) for case, ids in zip(cases, tokens, strict=True)]
+    features = {number: reference.features(pixels) for number, pixels in _pictures(cases).items()}
+    return Recording(name, tuple(cases), tuple(map(tuple, tokens)), tuple(told), features)
+
+
+def compare(name: str, model: Model, reference: Recording) -> Comparison:
+    """Hold `model` against what was recorded."""
+    rows = zip(reference.cases, reference.tokens, reference.log_probabilities, strict=True)
+    answers = tuple(_answer(case, model, tokens, wanted) for case, tokens, wanted in rows)
+    return Comparison(name, reference.name, _features(model, reference), answers)
+
+
+def _pictures(cases: Sequence[Case]) -> dict[int, FloatArray]:
+    return {id(case.pixels): case.pixels for case in cases if case.pixels is not None}
+
+
+def _features(model: Model, reference: Recording) -> FeatureFigures | None:
     cosines, differences = [], []
-    for pixels in pictures:
-        one, other = reference.features(pixels).astype(np.float64), model.features(pixels).astype(np.float64)
+    for number, pixels in _pictures(reference.cases).items():
+        one, other = reference.features[number].astype(np.float64), model.features(pixels).astype(np.float64)
         cosines.append(float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other))))
         differences.append(float(np.abs(one - other).max()))
-    return FeatureFigures(min(cosines), max(differences))
+    return FeatureFigures(min(cosines), max(differences)) if cosines else None
 
 
-def _answer(case: Case, model: Model, reference: Model, count: int) -> AnswerFigures:
-    expected = reference.greedy(case, count)
-    wanted = _log_softmax(reference.logits(case, expected[:-1]))
-    found = _log_softmax(model.logits(case, expected[:-1]))
+def _answer(case: Case, model: Model, expected: tuple[int, ...], wanted: npt.NDArray[np.float32]) -> AnswerFigures:
+    found = _log_softmax(model.logits(case, list(expected[:-1])))
     choices = found.argmax(axis=-1)
     flips = [
         Flip(place, token, int(choice), float(wanted[place, token] - wanted[place, choice]))
@@ -107,15 +127,15 @@ def _answer(case: Case, model: Model, reference: Model, count: int) -> AnswerFig
     places = np.arange(len(expected))
     return AnswerFigures(
         case=case,
-        expected=tuple(expected),
-        actual=tuple(model.greedy(case, count)),
+        expected=expected,
+        actual=tuple(model.greedy(case, len(expected))),
         flips=tuple(flips),
-        mean_kl=float((np.exp(wanted) * (wanted - found)).sum(axis=-1).mean()),
-        nll_difference=float((wanted - found)[places, expected].mean()),
+        mean_kl=float((np.exp(wanted) * (wanted - found)).sum(axis=-1, dtype=np.float64).mean()),
+        nll_difference=float((wanted - found)[places, list(expected)].mean()),
     )
 
 
-def _log_softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
+def _log_softmax(logits: FloatArray) -> npt.NDArray[np.float32]:
     rows = logits.astype(np.float64)
     rows -= rows.max(axis=-1, keepdims=True)
-    return np.asarray(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
+    return np.asarray(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)), np.float32)

@@ -17,8 +17,8 @@ import numpy as np
 from tokenizers import pre_tokenizers
 
 from lorgnette.export.assembly import Assembly, Plan, assemble
+from lorgnette.export.byte_level_tokenizer import byte_level_tokenizer
 from lorgnette.export.encoder_graph import channels
-from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights, tensor_shapes
 from lorgnette.export.parity import rounding_figures
 from lorgnette.export.precision import PRECISIONS

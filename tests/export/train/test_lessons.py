@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from lorgnette.device.errors import InputError  # noqa: E402
 from lorgnette.export.assembly import Assembly  # noqa: E402
-from lorgnette.export.gguf_checkpoint import byte_level_tokenizer  # noqa: E402
+from lorgnette.export.byte_level_tokenizer import byte_level_tokenizer  # noqa: E402
 from lorgnette.export.train.encoder import Encoder  # noqa: E402
 from lorgnette.export.train.lessons import (  # noqa: E402
     AbstentionTeacher,

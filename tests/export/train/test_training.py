@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lorgnette.export.gguf_checkpoint import byte_level_tokenizer
+from lorgnette.export.byte_level_tokenizer import byte_level_tokenizer
 
 torch = pytest.importorskip("torch")
 

@@ -9,7 +9,7 @@ import pytest
 
 from lorgnette.export.verification.bars import cache_bars, exact_bars, pixel_bars, rounding_bars
 from lorgnette.export.verification.checks import CacheFigures
-from lorgnette.export.verification.comparison import NEAR_TIE, compare
+from lorgnette.export.verification.comparison import NEAR_TIE, compare, record
 from lorgnette.export.verification.subject import Case, FloatArray
 
 CASE = Case("", "Which?", (1, 2), None)
@@ -37,7 +37,7 @@ REFERENCE = Table((0.8, 0.1, 0.1), (0.2, 0.5, 0.3))
 
 
 def test_a_model_against_itself() -> None:
-    found = compare("it", REFERENCE, "itself", REFERENCE, [CASE, SEEN], 2)
+    found = compare("it", REFERENCE, record("itself", REFERENCE, [CASE, SEEN], 2))
     assert (found.agreement, found.agreement_or_near_tie) == (1.0, 1.0)
     assert found.mean_kl == pytest.approx(0.0, abs=1e-7)
     assert found.features is not None and found.features.cosine == pytest.approx(1.0)
@@ -46,7 +46,7 @@ def test_a_model_against_itself() -> None:
 
 def test_a_flip_is_weighed_by_the_reference() -> None:
     """At the second place the other chooses what the reference finds 0.3 / 0.5 as likely: no near-tie."""
-    found = compare("it", Table((0.7, 0.2, 0.1), (0.2, 0.3, 0.5)), "exact", REFERENCE, [CASE], 2)
+    found = compare("it", Table((0.7, 0.2, 0.1), (0.2, 0.3, 0.5)), record("exact", REFERENCE, [CASE], 2))
     (flip,) = found.answers[0].flips
     assert (flip.place, flip.wanted, flip.chosen) == (1, 1, 2)
     assert flip.margin == pytest.approx(math.log(0.5 / 0.3), abs=1e-5) and flip.margin > NEAR_TIE
@@ -58,14 +58,14 @@ def test_a_flip_is_weighed_by_the_reference() -> None:
 
 def test_a_swap_of_two_alike_is_a_near_tie() -> None:
     reference, other = Table((0.41, 0.4, 0.19)), Table((0.4, 0.41, 0.19))
-    found = compare("int4", other, "fp32", reference, [CASE], 1)
+    found = compare("int4", other, record("fp32", reference, [CASE], 1))
     assert (found.agreement, found.agreement_or_near_tie) == (0.0, 1.0)
     assert rounding_bars([found], [["fp32", "int4"]])[0].met is True
     assert exact_bars(found, "")[0].met is False
 
 
 def test_features_that_differ() -> None:
-    found = compare("it", Table((0.8, 0.1, 0.1), features=3.0), "exact", REFERENCE, [SEEN], 1)
+    found = compare("it", Table((0.8, 0.1, 0.1), features=3.0), record("exact", REFERENCE, [SEEN], 1))
     assert found.features is not None
     assert found.features.max_difference == 2.0
     assert found.features.cosine == pytest.approx(4 / math.sqrt(20))
