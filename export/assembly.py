@@ -83,7 +83,8 @@ def assemble(
     provenance: Mapping[str, str] | None = None,
     quantizer: Quantizer | None = None,
 ) -> ModelBundle:
-    """Write the bundle into the empty `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly).
+    """Write the bundle into `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly). Sessions that
+    are there already, of an export of the same that was interrupted, are left.
 
     Raises `WeightsFormatError` if the parts do not fit each other, OSError if the disk does not take the files.
     """
@@ -92,11 +93,13 @@ def assemble(
     for name, content in model.client_files.items():
         (folder / name).write_bytes(content)
     sessions = folder / SESSIONS
-    sessions.mkdir()
+    sessions.mkdir(exist_ok=True)
     if model.vision is not None:
         for precision in plan.vision:
             progress(f"writing the image encoder ({precision.name})", 0.0)
-            model.vision.write(sessions / f"vision_encoder{precision.suffix}.onnx", precision)
+            path = sessions / f"vision_encoder{precision.suffix}.onnx"
+            if not path.exists():
+                model.vision.write(path, precision)
     for step, precision in enumerate(plan.decoder):
         progress(f"writing the decoder ({precision.name})", 0.1 + 0.7 * step / len(plan.decoder))
         _write_language(model, sessions, precision, plan, quantizer)
@@ -160,6 +163,8 @@ def _write_language(
         place / f"{name}{precision.suffix}.onnx" for name in ("embed_tokens", "decoder_model_merged", "model")
     )
     alone = model.vision is None
+    if (whole if alone else decoder).exists():
+        return
     with DataFile(Path(f"{whole}_data")) if alone else nullcontext() as shared:
         table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits, shared=shared)
         rounded = plain_rounding(precision.bits, symmetric=plan.symmetric) if precision.bits == 8 else quantizer

@@ -12,6 +12,8 @@ from filelock import FileLock
 
 from lorgnette.llm.bundle import BundleError
 
+_PARTIAL = ".partial"
+
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
@@ -25,25 +27,41 @@ def locked(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
+def replacing(out: Path, inputs: str = "") -> Iterator[Path]:
     """Give an empty folder beside `out` to write into; on success it takes the place of `out`, on failure it is gone.
 
-    Raises `BundleError` if the disk is full or not writable, or if `out` holds something that is no bundle.
+    With `inputs`, the hash of what the bundle is made of, an interruption leaves what was written, and the next writer
+    of `out` with the same inputs is given that. Raises `BundleError` if the disk is full or not writable, or if `out`
+    holds something that is no bundle.
     """
     check_place(out)
     work: Path | None = None
+    interrupted = False
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        work = _take_up(out, inputs) if inputs else Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         work.chmod(0o755)
         fresh = work / "new"
-        fresh.mkdir()
+        fresh.mkdir(exist_ok=True)
         yield fresh
         _swap(fresh, out, work / "old")
     except OSError as error:
         raise BundleError(f"cannot write the bundle {out}: {error}", "free some space or use another folder") from error
+    except (KeyboardInterrupt, SystemExit):
+        interrupted = True
+        raise
     finally:
-        if work is not None:
+        if work is not None and not (interrupted and inputs):
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _take_up(out: Path, inputs: str) -> Path:
+    """The folder of these inputs; those that other inputs have left are removed."""
+    mine = out.parent / f".{out.name}.{inputs[:16]}{_PARTIAL}"
+    for left in out.parent.glob(f".{out.name}.*{_PARTIAL}"):
+        if left != mine:
+            shutil.rmtree(left, ignore_errors=True)
+    mine.mkdir(exist_ok=True)
+    return mine
 
 
 def check_place(out: Path) -> None:

@@ -20,7 +20,7 @@ from onnx import TensorProto, ValueInfoProto
 
 from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.embedding_graph import Table
-from lorgnette.export.graph_builder import DataFile, GraphBuilder, data_beside, value
+from lorgnette.export.graph_builder import DataFile, GraphBuilder, data_beside, value, write_graph
 from lorgnette.export.linears import Quantizer, block_product, decoder_linears
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
 from lorgnette.export.precision import Precision
@@ -70,7 +70,7 @@ class DecoderWriter:
         ]
         logits = value("logits", TensorProto.FLOAT, ["batch_size", "logits_kept", config.vocabulary])
         outputs = [logits, *_cache(config, "present", "total_sequence_length", kind)]
-        path.write_bytes(self._graph.model(inputs, outputs).SerializeToString(deterministic=True))
+        write_graph(self._graph.model(inputs, outputs), path)
 
     def _blocks(self) -> None:
         self._add_lengths()

@@ -74,7 +74,7 @@ def build(
             told = functools.partial(_later, progress)
             bundle = assemble(model, folder, plan, BUILDER, made_of.inputs, told, provenance())
             progress("comparing with fp32", 0.9)
-            with reference_bundle(model, out.parent) as exact:
+            with reference_bundle(model, folder.parent) as exact:
                 figures = rounding_figures(bundle, exact, _WORST_KL)
             replace(bundle, parity=figures).write_manifest()
     progress("done", 1.0)

@@ -12,7 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from lorgnette.export.block_quantization import BlockQuantized, quantize
-from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, data_beside, value
+from lorgnette.export.graph_builder import DataFile, ExternalTensor, GraphBuilder, data_beside, value, write_graph
 from lorgnette.export.llama import FloatArray
 from lorgnette.export.precision import Precision
 
@@ -51,7 +51,7 @@ def write_embedding(
         [value("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])],
         [value("inputs_embeds", TensorProto.FLOAT, ["batch_size", "sequence_length", embedding.shape[1]])],
     )
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_graph(model, path)
     return table
 
 

@@ -74,12 +74,12 @@ def export_checkpoint(
     with locked(out):
         if not force and is_current(out, inputs):
             return ModelBundle.open(out)
-        with replacing(out) as folder:
+        with replacing(out, inputs) as folder:
             started = time.monotonic()
             progress("reading the checkpoint", 0.0)
             whole = read_model(checkpoint)
             model = _limited(whole, profile)
-            with reference_bundle(model, out.parent, *_SPEAKER) as exact:
+            with reference_bundle(model, folder.parent, *_SPEAKER) as exact:
                 made_with = provenance() | {"source": checkpoint.origin.name, "revision": checkpoint.origin.revision}
                 told = functools.partial(_within, progress, 0.3, 0.5)
                 bundle = assemble(
@@ -133,10 +133,13 @@ def _quantizer(model: Assembly, exact: ModelBundle, profile: Profile, progress: 
     """What rounds 4-bit matrices, calibrated on what the model itself says; None where nothing is so rounded."""
     if not profile.calibrated or all(one.bits != 4 for one in profile.plan().decoder):
         return None
-    progress("hearing what the model says", 0.1)
-    seen = FP32 if exact.preprocessing is not None else None
-    texts = calibration_texts(exact, Subject(exact, seen, *_SPEAKER))
-    moments = Moments(exact.path("decoder_model_merged", ""), model.language.config, texts)
+
+    def moments() -> Moments:
+        progress("hearing what the model says", 0.35)
+        seen = FP32 if exact.preprocessing is not None else None
+        texts = calibration_texts(exact, Subject(exact, seen, *_SPEAKER))
+        return Moments(exact.path("decoder_model_merged", ""), model.language.config, texts)
+
     return CalibratedRounding(moments, symmetric=profile.symmetric)
 
 

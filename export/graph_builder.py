@@ -131,6 +131,13 @@ class GraphBuilder:
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="lorgnette")
 
 
+def write_graph(model: ModelProto, path: Path) -> None:
+    """Write `path` in one step: where it is, it is whole, and so are the data that were written before it."""
+    half = path.with_suffix(".half")
+    half.write_bytes(model.SerializeToString(deterministic=True))
+    half.replace(path)
+
+
 def value(name: str, dtype: int, shape: list[str | int]) -> ValueInfoProto:
     """An input or output of a graph; `dtype` is one of TensorProto's, a dimension given by name is free."""
     return helper.make_tensor_value_info(name, dtype, shape)

@@ -12,11 +12,16 @@ from lorgnette.export.assembly import FP32, Assembly, Plan, assemble
 from lorgnette.export.precision import Precision
 from lorgnette.llm.bundle import ModelBundle
 
+_PREFIX = ".reference."
+
 
 @contextmanager
 def reference_bundle(model: Assembly, beside: Path, *others: Precision) -> Iterator[ModelBundle]:
-    """A bundle in the folder `beside`, gone afterwards: all parts in fp32, and the decoder in `others` too."""
-    folder = Path(tempfile.mkdtemp(prefix=".reference.", dir=beside))
+    """A bundle in the folder `beside`, gone afterwards: all parts in fp32, and the decoder in `others` too. What a killed
+    process left there of one is removed."""
+    for left in beside.glob(f"{_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))
     try:
         yield assemble(model, folder, Plan(decoder=(FP32, *others)), "reference", "reference")
     finally:

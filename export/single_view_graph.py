@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
-from lorgnette.export.graph_builder import DataFile, GraphBuilder, value
+from lorgnette.export.graph_builder import DataFile, GraphBuilder, value, write_graph
 from lorgnette.export.linears import encoder_linears
 from lorgnette.export.llama import FloatArray
 from lorgnette.export.precision import Precision
@@ -59,4 +59,4 @@ class SingleView:
             [value("pixel_values", TensorProto.FLOAT, ["batch_size", 3, side, side])],
             [value("image_features", TensorProto.FLOAT, ["batch_size", self.tokens, hidden])],
         )
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        write_graph(model, path)

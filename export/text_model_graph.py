@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 from onnx import compose
 
-from lorgnette.export.graph_builder import GraphBuilder
+from lorgnette.export.graph_builder import GraphBuilder, write_graph
 
 
 def write_text_model(embedding: Path, decoder: Path, path: Path) -> None:
@@ -26,4 +26,4 @@ def write_text_model(embedding: Path, decoder: Path, path: Path) -> None:
         graph.adopt(list(part.node), list(part.initializer))
     made = {one.name for one in rows.graph.output}
     inputs = [*rows.graph.input, *(one for one in blocks.graph.input if one.name not in made)]
-    path.write_bytes(graph.model(inputs, list(blocks.graph.output)).SerializeToString(deterministic=True))
+    write_graph(graph.model(inputs, list(blocks.graph.output)), path)

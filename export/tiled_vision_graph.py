@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
-from lorgnette.export.graph_builder import DataFile, GraphBuilder, value
+from lorgnette.export.graph_builder import DataFile, GraphBuilder, value, write_graph
 from lorgnette.export.linears import encoder_linears
 from lorgnette.export.llama import FloatArray
 from lorgnette.export.precision import Precision
@@ -54,7 +54,7 @@ class TiledVision:
             ],
             [value("image_features", TensorProto.FLOAT, ["tiles", self.tokens, len(self.projection)])],
         )
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        write_graph(model, path)
 
 
 def fold_cells(graph: GraphBuilder, x: str, cells: int, fold: int, width: int) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from lorgnette.export.encoder_graph import STRIDE, channels, encoder_nodes
-from lorgnette.export.graph_builder import GraphBuilder, value
+from lorgnette.export.graph_builder import GraphBuilder, value, write_graph
 from lorgnette.export.llama import FloatArray, WeightsFormatError
 from lorgnette.export.precision import Precision
 from lorgnette.export.tiled_vision_graph import fold_cells
@@ -79,4 +79,4 @@ def _write(encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, Floa
         [value("pixel_values", TensorProto.FLOAT, ["batch_size", 3, side, side])],
         [value("image_features", TensorProto.FLOAT, ["batch_size", tokens, hidden])],
     )
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_graph(model, path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 from lorgnette.export.block_quantization import BlockQuantized, quantize
 from lorgnette.export.calibration.gptq import gptq
 from lorgnette.export.calibration.moments import Moments
@@ -9,10 +12,15 @@ from lorgnette.export.llama import FloatArray
 
 
 class CalibratedRounding:
-    """A `Quantizer` to 4 bits: GPTQ for the matrices that `moments` knows, plain rounding for others."""
+    """A `Quantizer` to 4 bits: GPTQ for the matrices that the moments know, plain rounding for others. The moments are
+    made when the first matrix comes."""
 
-    def __init__(self, moments: Moments, *, symmetric: bool) -> None:
-        self._moments, self._symmetric = moments, symmetric
+    def __init__(self, make_moments: Callable[[], Moments], *, symmetric: bool) -> None:
+        self._make_moments, self._symmetric = make_moments, symmetric
+
+    @cached_property
+    def _moments(self) -> Moments:
+        return self._make_moments()
 
     def __call__(self, matrix: FloatArray, name: str, block: int) -> BlockQuantized:
         seen = self._moments.of(name)

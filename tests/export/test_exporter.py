@@ -91,15 +91,27 @@ def test_an_exact_bundle_needs_nothing_kept_anyway(checkpoint: Path, tmp_path: P
     assert all(bar["met"] for bar in report["bars"])
 
 
-def test_an_interrupted_export_leaves_nothing_that_loads(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_interrupted_export_leaves_nothing_that_loads_and_is_gone_on_with(checkpoint: Path, tmp_path: Path) -> None:
     def stop(stage: str, done: float) -> None:
         if stage.startswith("writing the decoder"):
             raise KeyboardInterrupt
 
+    source, out = open_folder(checkpoint), tmp_path / "bundle"
     with pytest.raises(KeyboardInterrupt):
-        export_checkpoint(open_folder(checkpoint), tmp_path / "bundle", read_profile("exact"), stop)
-    assert not (tmp_path / "bundle").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [".bundle.lock"]
+        export_checkpoint(source, out, read_profile("exact"), stop)
+    assert not out.exists() and not list(tmp_path.rglob("manifest.json"))
+    (session,) = tmp_path.glob(".bundle.*.partial/new/onnx/vision_encoder.onnx")
+    written = session.stat().st_mtime_ns
+    bundle = export_checkpoint(source, out, read_profile("exact"))
+    assert bundle.path("vision_encoder").stat().st_mtime_ns == written, "it was not written again"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".bundle.lock", "bundle"]
+
+
+def test_what_is_left_of_another_export_is_removed(checkpoint: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".bundle.0123456789abcdef.partial" / "new"
+    left.mkdir(parents=True)
+    export_checkpoint(open_folder(checkpoint), tmp_path / "bundle", read_profile("exact"), with_pytorch=False)
+    assert not left.parent.exists()
 
 
 def test_verify_inspect_compare(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_moments_are_those_of_what_the_matrices_multiply(tiny: Assembly, bundle:
     assert last is not None and last.shape == (config.intermediate, config.intermediate)
     assert moments.of("head") is None
     assert not list(bundle.path("decoder_model_merged", "").parent.glob("tapped*"))
-    rounding = CalibratedRounding(moments, symmetric=True)
+    rounding = CalibratedRounding(lambda: moments, symmetric=True)
     matrix = tiny.language.embedding[:, :64]
     np.testing.assert_array_equal(rounding(matrix, "head", 32).levels, quantize(matrix, bits=4).levels)
 
