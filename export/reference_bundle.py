@@ -17,8 +17,8 @@ _PREFIX = ".reference."
 
 @contextmanager
 def reference_bundle(model: Assembly, beside: Path, *others: Precision) -> Iterator[ModelBundle]:
-    """A bundle in the folder `beside`, gone afterwards: all parts in fp32, and the decoder in `others` too. What a killed
-    process left there of one is removed."""
+    """A bundle in the folder `beside`, gone afterwards: all parts in fp32, and the decoder in `others` too. What a
+    killed process left there of one is removed."""
     for left in beside.glob(f"{_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))

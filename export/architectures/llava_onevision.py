@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from lorgnette.export.architectures.parts import (
     Json,
-    NamedTensors,
     check_shapes,
     image_processor,
     language_config,
@@ -25,6 +24,7 @@ from lorgnette.export.architectures.parts import (
 from lorgnette.export.architectures.processor_files import preprocessing, prompt_of, read_tokenizer, weight_part
 from lorgnette.export.assembly import Assembly
 from lorgnette.export.checkpoint.folder import Checkpoint
+from lorgnette.export.checkpoint.tensors import NamedTensors
 from lorgnette.export.client_files import client_files
 from lorgnette.export.llama import WeightsFormatError
 from lorgnette.export.single_view_graph import SingleView

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from lorgnette.export.checkpoint.tensors import LazyTensors, shape_of
+from lorgnette.export.checkpoint.tensors import NamedTensors, shape_of
 from lorgnette.export.llama import FloatArray, LlamaConfig, tensor_shapes
 from lorgnette.export.siglip_graph import SiglipConfig
 from lorgnette.export.siglip_graph import tensor_shapes as tower_shapes
@@ -39,12 +39,12 @@ def decoder_names(config: LlamaConfig, tensors: Mapping[str, FloatArray]) -> dic
     return names
 
 
-class TowerTensors(LazyTensors):
-    """The tower of a checkpoint's `tensors` under our names."""
+class TowerTensors(NamedTensors):
+    """The tower of a checkpoint's `tensors` under our names; queries, keys and values are parts of one matrix there."""
 
     def __init__(self, tensors: Mapping[str, FloatArray], config: SiglipConfig) -> None:
-        self._tensors, self._width = tensors, config.hidden
-        self._names = {name: f"vision_encoder.{_renamed(name, _TOWER)}" for name in tower_shapes(config)}
+        super().__init__(tensors, {name: f"vision_encoder.{_renamed(name, _TOWER)}" for name in tower_shapes(config)})
+        self._width = config.hidden
 
     def shape(self, name: str) -> tuple[int, ...]:
         theirs, part = self._place(name)
@@ -56,15 +56,6 @@ class TowerTensors(LazyTensors):
     def __getitem__(self, name: str) -> FloatArray:
         theirs, part = self._place(name)
         return self._tensors[theirs][part]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
     def _place(self, name: str) -> tuple[str, int | slice]:
         """Their name, and what of its first axis is meant."""

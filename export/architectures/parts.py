@@ -4,7 +4,7 @@ files."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from lorgnette.device.errors import InputError
 from lorgnette.export.checkpoint.folder import Checkpoint
 from lorgnette.export.checkpoint.json_file import read_json
-from lorgnette.export.checkpoint.tensors import LazyTensors, shape_of
+from lorgnette.export.checkpoint.tensors import NamedTensors, shape_of
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights, RopeScaling, WeightsFormatError, tensor_shapes
 from lorgnette.export.siglip_graph import SiglipConfig
 from lorgnette.export.siglip_graph import tensor_shapes as tower_shapes
@@ -20,28 +20,6 @@ from lorgnette.export.siglip_graph import tensor_shapes as tower_shapes
 Json = Mapping[str, Any]
 
 _ACTIVATIONS = ("gelu_pytorch_tanh", "gelu_new")
-
-
-class NamedTensors(LazyTensors):
-    """`tensors` under other names: `names` maps ours to theirs."""
-
-    def __init__(self, tensors: Mapping[str, FloatArray], names: Mapping[str, str]) -> None:
-        self._tensors, self._names = tensors, dict(names)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return shape_of(self._tensors, self._names[name])
-
-    def __getitem__(self, name: str) -> FloatArray:
-        return self._tensors[self._names[name]]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def section(config: Json, name: str) -> Json:

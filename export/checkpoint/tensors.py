@@ -86,12 +86,11 @@ class SafetensorsTensors(LazyTensors):
         return len(self._stored)
 
 
-class Renamed(LazyTensors):
-    """What `tensors` hold under `prefix`, by the names without it."""
+class NamedTensors(LazyTensors):
+    """`tensors` under other names: `names` maps ours to theirs."""
 
-    def __init__(self, tensors: Mapping[str, FloatArray], prefix: str) -> None:
-        self._tensors = tensors
-        self._names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
+    def __init__(self, tensors: Mapping[str, FloatArray], names: Mapping[str, str]) -> None:
+        self._tensors, self._names = tensors, dict(names)
 
     def shape(self, name: str) -> tuple[int, ...]:
         return shape_of(self._tensors, self._names[name])

@@ -11,7 +11,7 @@ import pytest
 from checkpoint_box import as_bfloat16, safetensors, write_folder
 from safetensors.numpy import save_file
 
-from lorgnette.export.checkpoint.tensors import Renamed, SafetensorsTensors, open_tensors, shape_of
+from lorgnette.export.checkpoint.tensors import NamedTensors, SafetensorsTensors, open_tensors, shape_of
 from lorgnette.export.llama import WeightsFormatError
 
 RNG = np.random.default_rng(0)
@@ -186,10 +186,10 @@ def test_an_index_that_places_a_tensor_in_the_wrong_file_is_refused(tmp_path: Pa
         open_tensors(tmp_path)
 
 
-def test_a_part_is_seen_under_names_without_the_prefix(tmp_path: Path) -> None:
+def test_a_part_is_seen_under_other_names(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors({"model.text.w": np.ones(2, np.float32), "head.w": np.ones(3, np.float32)}))
-    part = Renamed(SafetensorsTensors([path]), "model.text.")
+    part = NamedTensors(SafetensorsTensors([path]), {"w": "model.text.w"})
     assert list(part) == ["w"] and len(part) == 1
     assert part["w"].tolist() == [1, 1]
     assert part.shape("w") == shape_of(part, "w") == shape_of(dict(part), "w") == (2,)
