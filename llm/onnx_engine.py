@@ -20,6 +20,7 @@ from lorgnette.llm.decoder import CachedDecoder, Decoder
 from lorgnette.llm.detokenizer import Detokenizer
 from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
+from lorgnette.llm.preprocessing import preprocessor
 from lorgnette.llm.prompt import PromptIds, PromptWriter
 from lorgnette.llm.quote_constraint import QuoteConstraint
 from lorgnette.llm.reading_request import asks_to_read
@@ -27,8 +28,7 @@ from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
 from lorgnette.vision.encoder import VisionEncoder
-from lorgnette.vision.preprocess import FILTERS, LAYOUTS, Preprocessor
-from lorgnette.vision.tiles import TILINGS, Grid
+from lorgnette.vision.tiles import Grid
 
 # Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
 _PIECE = 128
@@ -228,15 +228,5 @@ def _encoder(bundle: ModelBundle, settings: EngineSettings) -> VisionEncoder | N
     facts = bundle.preprocessing
     if facts is None:
         return None
-    if (
-        (facts.resize, facts.channels) != ("squash", "RGB")
-        or facts.layout not in LAYOUTS
-        or facts.filter not in FILTERS
-        or facts.tiling not in TILINGS
-    ):
-        raise BundleError(f"the bundle wants pictures prepared in a way this version does not know: {facts}", "update")
-    tiles = min(settings.max_tiles or facts.max_tiles, facts.max_tiles)
-    size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
-    return VisionEncoder(
-        OnnxSession(bundle.path("vision_encoder"), settings.threads), Preprocessor(*size, tiles, facts.tiling)
-    )
+    session = OnnxSession(bundle.path("vision_encoder"), settings.threads)
+    return VisionEncoder(session, preprocessor(facts, settings.max_tiles))

@@ -13,10 +13,10 @@ from lorgnette.export.verification.cases import PHOTOS
 from lorgnette.export.verification.subject import Case, Subject
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.engine import Prompt
+from lorgnette.llm.preprocessing import preprocessor
 from lorgnette.llm.prompt import PromptWriter
 from lorgnette.llm.sampling import Sampler, SamplingSettings
 from lorgnette.llm.tokenizer import Tokenizer
-from lorgnette.vision.preprocess import Preprocessor
 
 _TOKENS = 96
 _SAMPLING = SamplingSettings(temperature=0.8, seed=0)
@@ -52,12 +52,11 @@ def calibration_texts(bundle: ModelBundle, speaker: Subject) -> list[FloatArray]
     cases = [Case("", question, writer.write(Prompt(question)).rest, None) for question in _ASKED]
     facts = bundle.preprocessing
     if facts is not None:
-        size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
-        preprocessor = Preprocessor(*size, 1)
+        prepare = preprocessor(facts, 1)
         for name, question in _SEEN:
             frame = load_picture(PHOTOS / name)
-            ids = writer.write(Prompt(question, frame), preprocessor.grid(frame))
-            pixels = preprocessor.normalise(preprocessor.resize(frame))
+            ids = writer.write(Prompt(question, frame), prepare.grid(frame))
+            pixels = prepare.normalise(prepare.resize(frame))
             cases.append(Case(name, question, (*ids.beginning, *ids.rest), pixels))
     return [speaker.rows(case, _answer(case, speaker, bundle.prompt.stop_ids)) for case in cases]
 

@@ -8,9 +8,9 @@ from lorgnette.device.picture import load_picture
 from lorgnette.export.verification.subject import Case
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.engine import Prompt
+from lorgnette.llm.preprocessing import preprocessor
 from lorgnette.llm.prompt import PromptWriter
 from lorgnette.llm.tokenizer import Tokenizer
-from lorgnette.vision.preprocess import Preprocessor
 
 # `examples` lies beside `export`, in a checkout as in an installed wheel.
 PHOTOS = Path(__file__).resolve().parents[2] / "examples" / "photos"
@@ -30,14 +30,13 @@ def cases(bundle: ModelBundle) -> list[Case]:
     facts = bundle.preprocessing
     if facts is None:
         return alone
-    size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
     found: list[Case] = []
     for name, question, most in _ASKED:
-        preprocessor = Preprocessor(*size, min(most, facts.max_tiles))
+        prepare = preprocessor(facts, most)
         frame = load_picture(PHOTOS / name)
-        ids = writer.write(Prompt(question, frame), preprocessor.grid(frame))
+        ids = writer.write(Prompt(question, frame), prepare.grid(frame))
         # One array for each picture, so that it is encoded once for all its questions.
         known = next((case.pixels for case in found if case.picture == name), None)
-        pixels = preprocessor.normalise(preprocessor.resize(frame)) if known is None else known
+        pixels = prepare.normalise(prepare.resize(frame)) if known is None else known
         found.append(Case(name, question, (*ids.beginning, *ids.rest), pixels))
     return [*found, alone[0]]

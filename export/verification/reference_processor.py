@@ -11,7 +11,7 @@ from lorgnette.device.picture import load_picture
 from lorgnette.export.checkpoint.folder import Checkpoint
 from lorgnette.export.verification.cases import PHOTOS
 from lorgnette.llm.manifest import Preprocessing
-from lorgnette.vision.preprocess import Preprocessor
+from lorgnette.llm.preprocessing import preprocessor
 
 _PICTURES = ("cat.jpg", "astronaut.jpg")
 
@@ -31,8 +31,7 @@ def pixel_difference(checkpoint: Checkpoint, facts: Preprocessing) -> float:
     worst = 0.0
     scale = np.array(facts.std, np.float32)[None, :, None, None] / 255
     for tiles in {1, facts.max_tiles}:
-        size = (facts.width, facts.height, facts.mean, facts.std, facts.filter, facts.longest_edge)
-        ours = Preprocessor(*size, tiles)
+        ours = preprocessor(facts, tiles)
         for name in _PICTURES:
             frame = load_picture(PHOTOS / name)
             options = {"do_image_splitting": tiles > 1} if facts.layout == "NTCHW" else {}
