@@ -16,7 +16,7 @@ from lorgnette.export.embedding_graph import write_embedding
 from lorgnette.export.graph_builder import DataFile
 from lorgnette.export.linears import Quantizer, plain_rounding
 from lorgnette.export.llama import LlamaWeights, WeightsFormatError
-from lorgnette.export.precision import PRECISIONS, Precision
+from lorgnette.export.precision import BY_SUFFIX, PRECISIONS, Precision
 from lorgnette.export.text_model_graph import write_text_model
 from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.manifest import SPEC, BundleFile, DecoderGeometry, Part, Preprocessing, PromptTemplate
@@ -167,8 +167,8 @@ def _write_language(
         return
     with DataFile(Path(f"{whole}_data")) if alone else nullcontext() as shared:
         table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits, shared=shared)
-        rounded = plain_rounding(precision.bits, symmetric=plan.symmetric) if precision.bits == 8 else quantizer
-        rounded = rounded or plain_rounding(precision.bits, symmetric=plan.symmetric)
+        plain = plain_rounding(precision.bits, symmetric=plan.symmetric)
+        rounded = quantizer if quantizer and precision.bits == 4 else plain
         share_table = plan.share_table or alone
         DecoderWriter(model.language, table, precision, share_table=share_table, quantizer=rounded).write(
             decoder, shared
@@ -179,7 +179,7 @@ def _write_language(
 
 def list_files(folder: Path) -> tuple[BundleFile, ...]:
     """The files of a bundle's folder, hashed."""
-    suffixes = sorted((precision.suffix for precision in PRECISIONS.values()), key=len, reverse=True)
+    suffixes = sorted(BY_SUFFIX, key=len, reverse=True)
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         stem, suffix = path.stem, ""

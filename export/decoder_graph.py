@@ -24,8 +24,8 @@ from lorgnette.export.graph_builder import DataFile, GraphBuilder, data_beside, 
 from lorgnette.export.linears import Quantizer, block_product, decoder_linears
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
 from lorgnette.export.precision import Precision
+from lorgnette.llm.decoder import LOGITS_KEPT
 
-LOGITS_KEPT = "num_logits_to_keep"
 _HEAD_BLOCK = 32
 
 

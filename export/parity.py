@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.errors import LorgnetteError
-from lorgnette.device.session import Array, OnnxSession
-from lorgnette.export.decoder_graph import LOGITS_KEPT
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.llama import FloatArray
+from lorgnette.export.whole_prompt import whole_prompt
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.tokenizer import Tokenizer
 
@@ -89,19 +88,11 @@ def compare(reference: Path, candidate: Path, texts: Sequence[FloatArray]) -> Pa
 
 def _log_probabilities(path: Path, texts: Sequence[FloatArray]) -> list[npt.NDArray[np.float64]]:
     session = OnnxSession(path)
-    past = [spec for name, spec in session.inputs.items() if name.startswith("past_key_values")]
-    shape = [1, past[0].shape[1], 0, past[0].shape[3]]
-    cache: dict[str, Array] = {spec.name: np.zeros(cast(Any, shape), spec.dtype) for spec in past}
-    results = []
-    for embeds in texts:
-        length = len(embeds)
-        feeds: dict[str, Array] = {
-            "inputs_embeds": embeds[None],
-            "attention_mask": np.ones((1, length), np.int64),
-            "position_ids": np.arange(length, dtype=np.int64)[None],
-            LOGITS_KEPT: np.zeros(1, np.int64),
-        }
-        rows = session.run(feeds | cache)["logits"][0].astype(np.float64)
-        rows -= rows.max(axis=-1, keepdims=True)
-        results.append(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))
-    return results
+    return [log_softmax(session.run(whole_prompt(session, rows, 0))["logits"][0]) for rows in texts]
+
+
+def log_softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
+    """Natural logarithms of the probabilities of each row [n, vocabulary]."""
+    rows = logits.astype(np.float64)
+    rows -= rows.max(axis=-1, keepdims=True)
+    return np.asarray(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)))

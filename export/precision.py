@@ -35,6 +35,7 @@ PRECISIONS = {
         Precision("int4f16", "_q4f16", 4, half=True),
     )
 }
+BY_SUFFIX = {precision.suffix: precision for precision in PRECISIONS.values()}
 
 
 def precision(name: str) -> Precision:

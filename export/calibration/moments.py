@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from lorgnette.device.session import Array, OnnxSession
+from lorgnette.device.session import OnnxSession
 from lorgnette.export.llama import FloatArray, LlamaConfig
+from lorgnette.export.whole_prompt import whole_prompt
 
 # Which intermediate value of a layer each of its matrices multiplies, by their names in `decoder_graph`.
 _INPUT_OF = {"qkv": "input_norm", "o": "attention", "gate": "post_norm", "up": "post_norm", "down": "product"}
@@ -46,15 +46,7 @@ class Moments:
         session = self._tapped(names)
         sums: dict[str, FloatArray] = {}
         for rows in self._texts:
-            feeds: dict[str, Array] = {
-                "inputs_embeds": rows[None],
-                "attention_mask": np.ones((1, len(rows)), np.int64),
-                "position_ids": np.arange(len(rows))[None],
-            }
-            shape = (1, self._config.kv_heads, 0, self._config.head_dim)
-            feeds |= {
-                name: np.zeros(shape, np.float32) for name in session.inputs if name.startswith("past_key_values")
-            }
+            feeds = whole_prompt(session, rows)
             for name, value in zip(names, session.raw.run(names, feeds), strict=True):
                 x = value[0]
                 sums[name] = sums[name] + x.T @ x if name in sums else x.T @ x

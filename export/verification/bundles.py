@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from lorgnette.device.errors import InputError
-from lorgnette.export.precision import PRECISIONS
+from lorgnette.export.precision import BY_SUFFIX
 from lorgnette.export.verification.cases import cases
 from lorgnette.export.verification.comparison import compare, record
 from lorgnette.export.verification.speed import measure
 from lorgnette.export.verification.subject import Subject
 from lorgnette.llm.bundle import ModelBundle
 
-_BY_SUFFIX = {precision.suffix: precision for precision in PRECISIONS.values()}
 _TOKENS = 30
 
 
@@ -42,5 +41,5 @@ def compare_bundles(one: ModelBundle, other: ModelBundle) -> dict[str, float | s
 
 def _subject(bundle: ModelBundle) -> Subject:
     defaults = bundle.default_suffix
-    seen = _BY_SUFFIX[defaults["vision_encoder"]] if bundle.preprocessing is not None else None
-    return Subject(bundle, seen, _BY_SUFFIX[defaults["decoder_model_merged"]])
+    seen = BY_SUFFIX[defaults["vision_encoder"]] if bundle.preprocessing is not None else None
+    return Subject(bundle, seen, BY_SUFFIX[defaults["decoder_model_merged"]])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lorgnette.export.parity import log_softmax
 from lorgnette.export.verification.subject import Case, FloatArray, Model
 
 NEAR_TIE = 0.25
@@ -91,7 +92,10 @@ class Recording:
 def record(name: str, reference: Model, cases: Sequence[Case], count: int) -> Recording:
     """Let `reference` answer `cases` with `count` tokens each."""
     tokens = [reference.greedy(case, count) for case in cases]
-    told = [_log_softmax(reference.logits(case, ids[:-1])) for case, ids in zip(cases, tokens, strict=True)]
+    told = [
+        log_softmax(reference.logits(case, ids[:-1])).astype(np.float32)
+        for case, ids in zip(cases, tokens, strict=True)
+    ]
     features = {number: reference.features(pixels) for number, pixels in _pictures(cases).items()}
     return Recording(name, tuple(cases), tuple(map(tuple, tokens)), tuple(told), features)
 
@@ -117,7 +121,7 @@ def _features(model: Model, reference: Recording) -> FeatureFigures | None:
 
 
 def _answer(case: Case, model: Model, expected: tuple[int, ...], wanted: npt.NDArray[np.float32]) -> AnswerFigures:
-    found = _log_softmax(model.logits(case, list(expected[:-1])))
+    found = log_softmax(model.logits(case, list(expected[:-1]))).astype(np.float32)
     choices = found.argmax(axis=-1)
     flips = [
         Flip(place, token, int(choice), float(wanted[place, token] - wanted[place, choice]))
@@ -133,9 +137,3 @@ def _answer(case: Case, model: Model, expected: tuple[int, ...], wanted: npt.NDA
         mean_kl=float((np.exp(wanted) * (wanted - found)).sum(axis=-1, dtype=np.float64).mean()),
         nll_difference=float((wanted - found)[places, list(expected)].mean()),
     )
-
-
-def _log_softmax(logits: FloatArray) -> npt.NDArray[np.float32]:
-    rows = logits.astype(np.float64)
-    rows -= rows.max(axis=-1, keepdims=True)
-    return np.asarray(rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)), np.float32)

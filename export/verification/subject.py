@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from lorgnette.device.session import Array, OnnxSession
 from lorgnette.export.precision import Precision
+from lorgnette.export.whole_prompt import whole_prompt
 from lorgnette.llm.bundle import ModelBundle
-from lorgnette.llm.decoder import LOGITS_KEPT, Decoder
+from lorgnette.llm.decoder import Decoder
 from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.tokenizer import Tokenizer
 
@@ -77,17 +78,8 @@ class Subject:
         return rows
 
     def logits(self, case: Case, answer: list[int]) -> FloatArray:
-        rows = self.rows(case, answer)
-        feeds: dict[str, Array] = {
-            "inputs_embeds": rows[None],
-            "attention_mask": np.ones((1, len(rows)), np.int64),
-            "position_ids": np.arange(len(rows))[None],
-            LOGITS_KEPT: np.array([len(answer) + 1], np.int64),
-        }
         session = self._session("decoder_model_merged")
-        shape = (1, self._bundle.decoder.kv_heads, 0, self._bundle.decoder.head_dim)
-        past = [name for name in session.inputs if name.startswith("past_key_values")]
-        feeds |= {name: np.zeros(shape, session.inputs[name].dtype) for name in past}
+        feeds = whole_prompt(session, self.rows(case, answer), len(answer) + 1)
         return np.asarray(session.run(feeds)["logits"][0], np.float32)
 
     def greedy(self, case: Case, count: int) -> list[int]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lorgnette.device.session import OnnxSession
-from lorgnette.export.precision import PRECISIONS, Precision
+from lorgnette.export.precision import BY_SUFFIX, Precision
 from lorgnette.export.verification.bars import Bar, cache_bars
 from lorgnette.export.verification.cases import cases
 from lorgnette.export.verification.checks import check_cache
 from lorgnette.export.verification.subject import Case, Subject
 from lorgnette.llm.bundle import ModelBundle
-
-_BY_SUFFIX = {precision.suffix: precision for precision in PRECISIONS.values()}
 
 
 def verify(bundle: ModelBundle) -> list[Bar]:
@@ -35,7 +33,7 @@ def verify(bundle: ModelBundle) -> list[Bar]:
 def _precisions(bundle: ModelBundle, role: str) -> list[Precision]:
     """Those that a session is there in, the default first."""
     suffixes = {file.suffix for file in bundle.files if file.role == role}
-    return sorted((_BY_SUFFIX[one] for one in suffixes), key=lambda one: one.suffix != bundle.default_suffix.get(role))
+    return sorted((BY_SUFFIX[one] for one in suffixes), key=lambda one: one.suffix != bundle.default_suffix.get(role))
 
 
 def _features(bundle: ModelBundle, precision: Precision, case: Case) -> Bar:
