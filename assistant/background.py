@@ -70,6 +70,44 @@ class Errand(Pending[Value]):
             errand._done.wait(_FAREWELL_S)
 
 
+class Worker:
+    """A thread that does `work` until it returns. Where it fails, `on_error` hears of it and the work begins again
+    after `retry_s`, as long as `wanted` says so: the one supervisor loop of the program."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], None],
+        wanted: Callable[[], bool],
+        on_error: Callable[[str, Exception], None],
+        retry_s: float = 1.0,
+    ) -> None:
+        self.name = name
+        self._work = work
+        self._wanted = wanted
+        self._on_error = on_error
+        self._retry_s = retry_s
+        self._thread = threading.Thread(target=self._run, name=f"lorgnette-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, timeout_s: float = _FAREWELL_S) -> bool:
+        """Wait for the end; False where it has not come in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while self._wanted():
+            try:
+                return self._work()
+            except Exception as error:  # noqa: BLE001 - a part that fails must not take the conversation with it
+                self._on_error(self.name, error)
+                deadline = time.monotonic() + self._retry_s
+                while self._wanted() and time.monotonic() < deadline:
+                    time.sleep(_POLL_S / 2)
+
+
 class Playback:
     """Plays chunks while the next ones are still being made: at most 4 wait, `play` blocks when there are more.
 

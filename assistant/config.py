@@ -100,6 +100,36 @@ class AudioConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """A conversation. `start` is what begins a question: the wake word, any speech ("open") or the button ("push"); the
+    button always does, and for `follow_up_s` after an answer any speech.
+
+    `echo` is "cancel" where the microphone hears the loudspeaker, "headset" where it does not. Times of turn-taking are
+    silences (`speech/turn_taking.py`). `look_ahead` sees while the wearer still speaks, `partials` understands while
+    the wearer still speaks, every `partial_s`. `remember` shows the model the last questions and answers, too.
+    `volume` is 0 to 1.
+    """
+
+    start: str = _one_of("wake", "wake", "open", "push")
+    wake_word: str = "hey_jarvis"
+    echo: str = _one_of("cancel", "cancel", "headset")
+    follow_up_s: float = _between(6.0, 0.0, 120.0)
+    patience_s: float = _between(8.0, 1.0, 120.0)
+    end_of_turn: str = "smart-turn-v3"
+    soft_end_s: float = _between(0.096, 0.032, 2.0)
+    finished_s: float = _between(0.192, 0.032, 5.0)
+    unfinished_s: float = _between(1.2, 0.1, 10.0)
+    finished_probability: float = _between(0.5, 0.0, 1.0)
+    interrupt_s: float = _between(0.25, 0.03, 2.0)
+    look_ahead: bool = True
+    partials: bool = True
+    partial_s: float = _between(0.8, 0.1, 10.0)
+    camera_linger_s: float = _between(10.0, 0.0, 600.0)
+    remember: int = _between(0, 0, 20)
+    volume: float = _between(1.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsConfig:
     """`folder` is tried before the network: <folder>/<name>/<file>. `extra_catalogue` is a second lock file of ours.
 
@@ -130,6 +160,7 @@ class Config:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     trace: TraceConfig = field(default_factory=TraceConfig)
 

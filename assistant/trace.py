@@ -40,6 +40,11 @@ class TurnTrace:
     `asked_at_ns` is the end of the question: of the wearer's speech, or when it was handed over. `capture_at_ns` is
     when the picture was taken (None for a file). `outcome` is "answered", "cancelled" or "failed".
     `confidence` is the calibrated one, between 0 and 1.
+
+    A live turn has more: when it was woken and speech began, its last partial transcript, the soft end at which the
+    answer was begun and the end of turn at which it was allowed to be heard, how often that was revised, and when the
+    loudspeaker got its first sample (`played_at_ns`) and fell silent. `frame_age_s` is the picture's age at the end of
+    the question (negative where it was taken later).
     """
 
     began: str
@@ -65,11 +70,24 @@ class TurnTrace:
     first_audio_at_ns: int | None = None
     last_audio_at_ns: int | None = None
     audio_s: float = 0.0
+    wake_at_ns: int | None = None
+    speech_start_at_ns: int | None = None
+    last_partial_at_ns: int | None = None
+    soft_end_at_ns: int | None = None
+    end_of_turn_at_ns: int | None = None
+    revisions: int = 0
+    played_at_ns: int | None = None
+    playback_end_at_ns: int | None = None
 
     @property
     def first_audio_s(self) -> float | None:
-        """From the end of the question to the first sample of the answer."""
-        return None if self.first_audio_at_ns is None else (self.first_audio_at_ns - self.asked_at_ns) / 1e9
+        """From the end of the question to the first sample of the answer: made, or in a live turn played."""
+        first_ns = self.played_at_ns or self.first_audio_at_ns
+        return None if first_ns is None else (first_ns - self.asked_at_ns) / 1e9
+
+    @property
+    def frame_age_s(self) -> float | None:
+        return None if self.capture_at_ns is None else (self.asked_at_ns - self.capture_at_ns) / 1e9
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -81,12 +99,15 @@ class TurnTrace:
     def stages(self) -> list[Stage]:
         """The turn as a waterfall, in the order in which the stages began."""
         bounds = [
+            ("speech", self.speech_start_at_ns, self.asked_at_ns if self.speech_start_at_ns else None),
+            ("wait for the end", self.asked_at_ns if self.end_of_turn_at_ns else None, self.end_of_turn_at_ns),
             ("listen", self.transcribe_start_at_ns, self.transcript_at_ns),
             ("look", self.look_start_at_ns, self.look_end_at_ns),
             ("read the question", self.answer_start_at_ns, self.first_token_at_ns),
             ("answer", self.first_token_at_ns, self.last_token_at_ns),
             ("first words to sound", self.first_clause_at_ns, self.first_audio_at_ns),
             ("speak", self.first_audio_at_ns, self.last_audio_at_ns),
+            ("play", self.played_at_ns, self.playback_end_at_ns),
         ]
         stages = [Stage(name, start, end) for name, start, end in bounds if start is not None and end is not None]
         return sorted(stages, key=lambda stage: stage.start_ns)

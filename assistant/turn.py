@@ -53,10 +53,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """The next piece of the answer's sound, and the sentence that it belongs to."""
+    """The next piece of the answer's sound, and the sentence that it belongs to: its first piece, or one more."""
 
     sentence: str
     sound: AudioChunk
+    begins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,18 @@ class Turns:
         for part in (self._engine, self._transcriber, self._synthesizer):
             if part is not None:
                 part()
+
+    def transcriber(self) -> Transcriber:
+        """What understands questions. Raises InputError where these turns take only written ones."""
+        if self._transcriber is None:
+            raise InputError("a spoken question needs a transcriber", "ask in writing")
+        return self._transcriber()
+
+    def synthesizer(self) -> Synthesizer:
+        """What speaks the answers. Raises InputError where they are not spoken."""
+        if self._synthesizer is None:
+            raise InputError("these answers are not spoken", "read them")
+        return self._synthesizer()
 
     def in_writing(self) -> Turns:
         """The same engine, with answers that are not spoken."""
@@ -206,14 +219,14 @@ class _Turn:
     def _speak(self, sentence: str, synthesizer: Synthesizer) -> Iterator[Spoken]:
         if self._trace.first_clause_at_ns is None:
             self._note(first_clause_at_ns=time.monotonic_ns())
-        for sound in synthesizer.synthesize(sentence):
+        for number, sound in enumerate(synthesizer.synthesize(sentence)):
             if self._cancel.stale(self._generation):
                 return
             now_ns = time.monotonic_ns()
             first_ns = self._trace.first_audio_at_ns or now_ns
             audio_s = self._trace.audio_s + sound.duration_s
             self._note(first_audio_at_ns=first_ns, last_audio_at_ns=now_ns, audio_s=audio_s)
-            yield Spoken(sentence.strip(), sound)
+            yield Spoken(sentence.strip(), sound, begins=number == 0)
 
     def _note(self, **facts: object) -> None:
         self._trace = replace(self._trace, **facts)  # type: ignore[arg-type]

@@ -11,15 +11,18 @@ from lorgnette.assistant.config import Config
 from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceLog
 from lorgnette.assistant.turn import Turns
-from lorgnette.device.capture import CaptureGate, TerminalIndicator
+from lorgnette.device.capture import CaptureGate, Indicator, TerminalIndicator
 
 if TYPE_CHECKING:
+    from lorgnette.assistant.live.assistant import LiveParts
     from lorgnette.assistant.weights.store import WeightStore
     from lorgnette.device.camera import Camera
-    from lorgnette.device.speaker import Speaker
+    from lorgnette.device.microphone import Microphone
+    from lorgnette.device.speaker import LiveSpeaker
     from lorgnette.llm.bundle import ModelBundle
     from lorgnette.llm.engine import Engine
     from lorgnette.llm.onnx_engine import EngineSettings
+    from lorgnette.speech.echo_canceller import EchoCanceller
     from lorgnette.speech.recorder import Recorder
     from lorgnette.speech.synthesizer import Synthesizer
     from lorgnette.speech.transcriber import Transcriber
@@ -31,15 +34,21 @@ Progress = Callable[[str, float], None]
 class Wiring:
     """Opens parts as `config` describes them; each call opens a new one. `progress` hears of a bundle being built.
 
-    `engine.bundle=echo` and `speech.voice=silent` stand for the parts that need no weights.
+    `engine.bundle=echo` and `speech.voice=silent` stand for the parts that need no weights. `indicator` shows what
+    is being captured (None: a line on the terminal).
     """
 
-    def __init__(self, config: Config, progress: Progress = lambda stage, done: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress = lambda stage, done: None,
+        indicator: Indicator | None = None,
+    ) -> None:
         self.config = config
         self._progress = progress
         self._store: WeightStore | None = None
         self._bundle: ModelBundle | None = None
-        self.gate = CaptureGate(TerminalIndicator())
+        self.gate = CaptureGate(indicator or TerminalIndicator())
 
     def turns(self, *, hear: bool, speak: bool) -> Turns:
         """Whatever is needed to take turns, loading in the background from now on.
@@ -57,6 +66,32 @@ class Wiring:
             self.config.speech.language or None,
             self.honesty(),
         )
+
+    def live_parts(self) -> LiveParts:
+        """What a conversation takes, loaded and warm. Fetches and builds what is missing first."""
+        from lorgnette.assistant.live.assistant import LiveParts
+        from lorgnette.speech.end_of_turn import SmartTurn
+        from lorgnette.speech.voice_activity import SileroDetector
+        from lorgnette.speech.wake_word import MicroWakeWord
+
+        live, threads = self.config.live, self.config.thread_count
+        if live.end_of_turn:
+            self.store().pull([live.end_of_turn])
+        turns = self.turns(hear=True, speak=True)
+        turns.ready()
+        return LiveParts(
+            turns,
+            detector=SileroDetector(threads=threads),
+            echo=self.echo_canceller(),
+            end_of_turn=SmartTurn(self.store().path(live.end_of_turn), threads) if live.end_of_turn else None,
+            wake_word=MicroWakeWord(live.wake_word) if live.start == "wake" else None,
+            language=self.config.speech.language or None,
+        )
+
+    def echo_canceller(self) -> EchoCanceller:
+        from lorgnette.speech.echo_canceller import Headset, WebRtcEchoCanceller
+
+        return WebRtcEchoCanceller() if self.config.live.echo == "cancel" else Headset()
 
     def weights(self) -> list[str]:
         """Names of the weights that the settings need for a spoken answer to a spoken question."""
@@ -141,18 +176,22 @@ class Wiring:
         return VOICES.get(self.config.speech.voice, _piper)(self)
 
     def recorder(self) -> Recorder:
-        from lorgnette.device.portaudio_microphone import PortAudioMicrophone
         from lorgnette.speech.recorder import Recorder
         from lorgnette.speech.voice_activity import SileroDetector
 
         audio = self.config.audio
-        microphone = PortAudioMicrophone(self.gate, audio.input_device)
-        return Recorder(microphone, SileroDetector(), audio.end_silence_s, limit_s=audio.max_question_s)
+        return Recorder(self.microphone(), SileroDetector(), audio.end_silence_s, limit_s=audio.max_question_s)
 
-    def speaker(self) -> Speaker:
+    def microphone(self) -> Microphone:
+        from lorgnette.device.portaudio_microphone import PortAudioMicrophone
+
+        return PortAudioMicrophone(self.gate, self.config.audio.input_device)
+
+    def speaker(self, ahead_s: float = 5.0) -> LiveSpeaker:
+        """`ahead_s` is how much sound it takes before it is heard."""
         from lorgnette.device.portaudio_speaker import PortAudioSpeaker
 
-        return PortAudioSpeaker(self.config.audio.output_device)
+        return PortAudioSpeaker(self.config.audio.output_device, ahead_s)
 
     def camera(self) -> Camera:
         from lorgnette.device.opencv_camera import OpenCvCamera

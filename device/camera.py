@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from lorgnette.device.capture import CaptureGate
-from lorgnette.device.errors import DeviceError
+from lorgnette.device.errors import DeviceError, InputError
 from lorgnette.device.frame import Frame
 from lorgnette.device.picture import load_picture
 
@@ -47,16 +48,31 @@ class FileCamera:
     def __init__(self, path: str | Path, gate: CaptureGate) -> None:
         self._path = Path(path)
         self._gate = gate
+        self._open: ExitStack | None = None
+
+    def show(self, path: str | Path) -> None:
+        """Look at another file from now on."""
+        self._path = Path(path)
 
     def latest(self, max_age_s: float) -> Frame:
-        """As Camera.latest; raises InputError where the file is not a picture."""
-        with self._gate.capturing("camera"):
-            taken_ns = time.monotonic_ns()
-            frame = Frame(load_picture(self._path).pixels, taken_ns)
-        return fresh(frame, max_age_s)
+        """As Camera.latest; raises InputError, and is closed, where the file is not a picture."""
+        if self._open is None:
+            opening = ExitStack()
+            opening.enter_context(self._gate.capturing("camera"))
+            self._open = opening
+        taken_ns = time.monotonic_ns()
+        try:
+            picture = load_picture(self._path)
+        except InputError:
+            self.close()
+            raise
+        return fresh(Frame(picture.pixels, taken_ns), max_age_s)
 
     def close(self) -> None:
-        """Nothing stays open between two pictures."""
+        """As Camera.close."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.close()
 
     def __enter__(self) -> Self:
         return self

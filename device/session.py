@@ -57,16 +57,18 @@ class OnnxSession:
 
     `threads` sets the size of the process-wide pool when the first session is opened (0: one for each core that this
     process may use) and is ignored afterwards. `optional_inputs` are those that have a default. `raw` is the runtime's
-    own session, for callers that bind memory.
+    own session, for callers that bind memory. `content` is a model made from that of the file, in its place.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, content: bytes | None = None) -> None:
         import onnxruntime
 
         self.path = path
         share_pool(threads)
         try:
-            self.raw = onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+            self.raw = onnxruntime.InferenceSession(
+                content or str(path), session_options(), providers=["CPUExecutionProvider"]
+            )
         except _runtime_errors() as error:
             raise SessionError(
                 f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again"

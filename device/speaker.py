@@ -1,4 +1,4 @@
-"""The speaker seam, and a speaker that plays into a WAV file."""
+"""The speaker seams, and a speaker that plays into a WAV file."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ class Speaker(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class LiveSpeaker(Speaker, Protocol):
+    """A speaker for a conversation, which is interrupted: little sound lies ahead in it, and that can be taken back."""
+
+    volume: float
+    """Loudness of whatever is heard from now on, 0 to 1; changes within a few milliseconds and without a click."""
+
+    @property
+    def waiting_s(self) -> float:
+        """How much was handed over and is not heard yet."""
+        ...
+
+    def clear(self) -> float:
+        """Drop what is not heard yet, and return how many seconds of sound that was."""
+        ...
 
 
 class WavSpeaker:

@@ -28,6 +28,10 @@ _HERE = "lorgnette.assistant.command_line"
 COMMANDS: dict[str, str] = {
     "ask": f"{_HERE}.ask",
     "chat": f"{_HERE}.chat",
+    "run": f"{_HERE}.run",
+    "simulate": f"{_HERE}.simulate",
+    "scenario": f"{_HERE}.scenario",
+    "trace": f"{_HERE}.trace",
     "read": f"{_HERE}.read",
     "demo": f"{_HERE}.demo",
     "doctor": f"{_HERE}.doctor",
@@ -41,8 +45,8 @@ COMMANDS: dict[str, str] = {
 _EXAMPLES = """examples:
   lorgnette demo
   lorgnette ask photo.jpg --text "What is on the table?" --speak
-  lorgnette ask camera --listen --speak
-  lorgnette models list
+  lorgnette simulate
+  lorgnette run
 """
 
 

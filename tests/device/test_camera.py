@@ -55,8 +55,25 @@ def test_file_camera_refuses_what_is_too_old(photo: Path) -> None:
 
 def test_file_camera_without_its_file(tmp_path: Path) -> None:
     lamp = Lamp()
+    camera = FileCamera(tmp_path / "none.png", CaptureGate(lamp))
     with pytest.raises(InputError, match="there is no file"):
-        FileCamera(tmp_path / "none.png", CaptureGate(lamp)).latest(1)
+        camera.latest(1)
+    assert not lamp.lit
+
+
+def test_file_camera_stays_open_until_it_fails_or_is_closed(photo: Path, tmp_path: Path) -> None:
+    lamp = Lamp()
+    camera = FileCamera(photo, CaptureGate(lamp))
+    camera.latest(1)
+    assert lamp.lit == {"camera"}
+    camera.show(tmp_path / "none.png")
+    with pytest.raises(InputError):
+        camera.latest(1)
+    assert not lamp.lit
+    camera.show(photo)
+    camera.latest(1)
+    assert lamp.lit == {"camera"}
+    camera.close()
     assert not lamp.lit
 
 

@@ -1,0 +1,79 @@
+"""What words mean to the conversation itself: commands, and sounds that are no question. And what it says by itself."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+
+STOP, REPEAT, BACKCHANNEL, ECHO, QUESTION = "stop", "repeat", "backchannel", "echo", "question"
+
+_ECHOED = 0.75
+_NOT_WORDS = re.compile(r"[^\w' ]+|_")
+_STOP = re.compile(
+    r"(?:(?:ok(?:ay)?|no|please|hey) )*(?:stop|stop (?:it|talking|that|now)|be quiet|quiet|shut up|enough|that's enough"
+    r"|never mind|cancel|hush|silence)(?: (?:please|now|stop|thanks|thank you))*"
+)
+_REPEAT = re.compile(
+    r"(?:(?:please|sorry|pardon|what) )*(?:repeat(?: (?:that|it|the answer))?|(?:say|tell me) (?:that|it) again"
+    r"|(?:can|could) you (?:please )?(?:repeat|say) (?:that|it)(?: again)?|(?:what|pardon) did you say|again"
+    r"|come again|once more)(?: please)?"
+)
+# Sounds of somebody who listens, and what a transcriber writes for coughs and throats.
+_LISTENING_SOUNDS = """
+m mm mmm mmmm hm hmm hmmm mhm mhmm uhhuh uh huh um umm ah aha oh ooh wow ok okay yeah yep yes yup right sure cool nice
+great good i see got it ahem cough coughs coughing sneeze sneezes clears throat laughs laughter breathing sigh sighs you
+thank thanks
+"""
+_BACKCHANNEL = frozenset(_LISTENING_SOUNDS.split())
+
+
+def meaning(text: str) -> str:
+    """STOP, REPEAT, BACKCHANNEL or QUESTION. The assistant asks nothing, so that a yes or a thank-you alone wants no
+    answer; neither does what was no speech.
+
+    >>> meaning("Stop, please."), meaning("Say that again."), meaning("Mm-hm."), meaning("Is there a stop sign?")
+    ('stop', 'repeat', 'backchannel', 'question')
+    """
+    plain = " ".join(_words(text))
+    if _STOP.fullmatch(plain):
+        return STOP
+    if _REPEAT.fullmatch(plain):
+        return REPEAT
+    return BACKCHANNEL if all(word in _BACKCHANNEL for word in plain.split()) else QUESTION
+
+
+def is_echo(text: str, answer: str) -> bool:
+    """Whether `text`, heard while `answer` was, is the assistant's own voice: nearly all of its words are the answer's,
+    in their order. The echo canceller comes first; this keeps a conversation with oneself from beginning.
+
+    >>> is_echo("is holding a camera", "A man is holding a camera."), is_echo("Is it a red one?", "A red car.")
+    (True, False)
+    """
+    heard, said = _words(text), _words(answer)
+    same = SequenceMatcher(None, heard, said, autojunk=False).get_matching_blocks()
+    return bool(heard) and sum(block.size for block in same) >= _ECHOED * len(heard)
+
+
+def without_wake_word(text: str, phrase: str) -> str:
+    """`text` without the wake phrase, or the end of it, at its beginning.
+
+    >>> without_wake_word("Nabu, what is this?", "okay nabu"), without_wake_word("OK Nabu. Is it red?", "okay nabu")
+    ('what is this?', 'Is it red?')
+    """
+    spoken = phrase.split()
+    alternatives = "|".join(re.escape(word) for word in spoken) + ("|ok" if "okay" in spoken else "")
+    return re.sub(rf"^(?:\W*\b(?:{alternatives})\b)+\W*", "", text, flags=re.IGNORECASE) if spoken else text
+
+
+def _words(text: str) -> list[str]:
+    return _NOT_WORDS.sub(" ", text.lower().replace("\u2019", "'").replace("-", " ")).split()
+
+
+NOTHING_TO_REPEAT = "I have not said anything yet."
+NO_ANSWER = "I can't tell."
+NO_MICROPHONE = "I can't hear you: the microphone has stopped."
+NO_CAMERA = "I can't see: the camera does not answer."
+EYES_SHUT = "I can't see: the camera is shut."
+WENT_WRONG = "Something went wrong with that question. Please ask again."
+BATTERY_LOW = "The battery is low."
+TOO_HOT = "I am getting hot, and look less ahead until I have cooled down."

@@ -1,0 +1,61 @@
+"""Words while they are still being spoken: the whole utterance is transcribed again and again as it grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lorgnette.device.sound import AudioChunk
+from lorgnette.speech.transcriber import Transcriber, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What was understood so far.
+
+    `stable` are the words that two updates in a row agreed on: they are never taken back. `tentative` is the rest.
+    `transcript` is what the last update alone heard; its words may differ from the stable ones.
+    """
+
+    stable: str
+    tentative: str
+    transcript: Transcript
+
+    @property
+    def text(self) -> str:
+        return f"{self.stable} {self.tentative}".strip()
+
+
+class RollingTranscript:
+    """The transcript of one utterance; a new one for each.
+
+    Words become stable by LocalAgreement-2 (Liu et al., "Low-Latency Sequence-to-Sequence Speech Recognition and
+    Translation by Partial Hypothesis Selection", 2020; with Whisper: Macháček et al., 2023): the longest prefix that
+    two updates in a row have in common. They agree when they are spelled and punctuated alike, so that whoever has
+    already worked on the stable words need not do so again. Without `language` every update detects it.
+    """
+
+    def __init__(self, transcriber: Transcriber, language: str | None = None) -> None:
+        self._transcriber = transcriber
+        self._language = language
+        self._stable: list[str] = []
+        self._before: list[str] = []
+
+    def update(self, sound: AudioChunk) -> Partial:
+        """Take in `sound`, all of the utterance so far. Raises as Transcriber.transcribe."""
+        transcript = self._transcriber.transcribe(sound, self._language)
+        words = transcript.text.split()
+        agreed = _common_prefix(self._before, words)
+        # A newer agreement on other words comes too late: the stable ones may have been acted upon.
+        if agreed[: len(self._stable)] == self._stable:
+            self._stable = agreed
+        self._before = words
+        return Partial(" ".join(self._stable), " ".join(words[len(self._stable) :]), transcript)
+
+
+def _common_prefix(left: list[str], right: list[str]) -> list[str]:
+    length = 0
+    for one, other in zip(left, right, strict=False):
+        if one != other:
+            break
+        length += 1
+    return right[:length]
