@@ -7,7 +7,7 @@ how finished the words sounded (an `EndOfTurnModel`) and by how long the silence
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,9 +44,10 @@ class TurnTakingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """Speech. With `reopened` it belongs to the turn that had just ended."""
+    """Speech, since `at_ns` (monotonic). With `reopened` it belongs to the turn that had just ended."""
 
     reopened: bool
+    at_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class TurnTaker:
         self._speaking, self._paused = True, False
         self._silent_frames, self._loud_frames = 0, self._loud_frames + 1 if reopened else 1
         self._speech_end_ns = _end_ns(chunk)
-        return [Began(reopened)]
+        return [Began(reopened, chunk.timestamp_ns)]
 
     def _go_on(self, chunk: AudioChunk) -> list[TurnEvent]:
         self._loud_frames += 1

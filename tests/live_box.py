@@ -21,7 +21,7 @@ from lamp import Lamp
 
 from lorgnette.assistant.config import LiveConfig
 from lorgnette.assistant.live.assistant import LiveAssistant, LiveDevices, LiveParts
-from lorgnette.assistant.live.events import LiveEvent, as_message
+from lorgnette.assistant.live.events import LiveEvent, SpeakingEnded, as_message
 from lorgnette.assistant.simulator.faults import FaultSwitches, FaultyCamera, FaultyMicrophone
 from lorgnette.assistant.trace import TraceLog
 from lorgnette.assistant.turn import Turns
@@ -59,6 +59,11 @@ PHRASES = {
     2000: "Hey Jarvis.",
 }
 WHAT, RED, STOP, HUM, AGAIN, CAT, WAKE = PHRASES
+
+
+def answer_to(hertz: int) -> str:
+    """What EchoEngine answers to PHRASES[hertz] about what a StillCamera sees."""
+    return f"You asked: {PHRASES[hertz]} The picture is 64 x 48."
 
 
 def tone(hertz: int, seconds: float, level: float = 0.3) -> AudioChunk:
@@ -277,6 +282,10 @@ class Conversation:
     def say(self, hertz: int, seconds: float = 0.5, delay_s: float = 0.0) -> None:
         """Somebody says PHRASES[hertz]."""
         self.room.say(tone(hertz, seconds), delay_s=delay_s)
+
+    def heard_to_the_end(self, text: str, count: int = 1) -> SpeakingEnded:
+        """Wait until `text` has been said to its end for the `count`-th time."""
+        return self.watch.wait(SpeakingEnded, count, lambda event: event.said == text and not event.interrupted)
 
 
 @contextmanager

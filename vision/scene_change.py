@@ -22,8 +22,8 @@ class SceneSketch:
 
     def __init__(self, frame: Frame) -> None:
         grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-        small = cv2.GaussianBlur(small, (0, 0), 1.5)
+        reduced = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.GaussianBlur(reduced.astype(np.float32), (0, 0), 1.5), np.float32)
         # One grey level squared more: a wall's noise is not to be blown up into a scene.
         self._values: npt.NDArray[np.float32] = (small - small.mean()) / np.sqrt(small.var() + 1.0)
         self._variation = float(np.sqrt(np.mean(self._values**2)))

@@ -100,7 +100,7 @@ class LiveAssistant:
         self._looks_ahead = settings.look_ahead
         turns, heard = parts.turns, (dialogue.understand, dialogue.partly_understood)
         self._hearing = Hearing(turns.transcriber, parts.language, *heard)
-        self._thinking = Thinking(turns, self._eyes.picture, dialogue.remembered, self._tell)
+        self._thinking = Thinking(turns, self._eyes.picture, dialogue.history.shown, self._tell, self._failed)
         self._mouth = Mouth(
             devices.speaker, parts.echo, dialogue.speaking_began, dialogue.speaking_ended, settings.volume
         )
@@ -147,7 +147,7 @@ class LiveAssistant:
     @property
     def history(self) -> tuple[Exchange, ...]:
         """What was asked, and what of the answers was heard."""
-        return self._dialogue.history
+        return self._dialogue.history.exchanges
 
     def press_button(self) -> None:
         """Stops an answer, ends a question, or begins one."""
@@ -199,7 +199,8 @@ class LiveAssistant:
 
     def repeat(self) -> None:
         """Say the last answer again."""
-        self._dialogue.repeat()
+        self._dialogue.stop()
+        self._dialogue.announce(self._dialogue.history.last_answer)
 
     @property
     def _is_awake(self) -> bool:

@@ -153,6 +153,7 @@ class Eyes:
             if self._shut:
                 raise EyesShut
             self._is_open = True
+            self._rest_at = time.monotonic() + self._linger_s
             return self._camera.latest(self._max_age_s)
 
     def _see(self, frame: Frame, sketch: SceneSketch | None = None, sharp: float | None = None) -> Sight:

@@ -22,7 +22,7 @@ from lorgnette.llm.engine import Exchange
 
 class Thinking:
     """`run` is the work of its thread. Every draft that does not become stale ends with sound, if only with the reason
-    why there is no answer."""
+    why there is no answer; `failed` hears of a camera that did not give a picture."""
 
     def __init__(
         self,
@@ -30,11 +30,13 @@ class Thinking:
         picture: Callable[[], Frame],
         history: Callable[[], tuple[Exchange, ...]],
         tell: Callable[[LiveEvent], None],
+        failed: Callable[[str, Exception], None],
     ) -> None:
         self._turns = turns
         self._picture = picture
         self._history = history
         self._tell = tell
+        self._failed = failed
         self._work: Mailbox[Draft] = Mailbox(1, Overflow.DROP_OLDEST)
         self._cancel = CancelScope()
         self.current: Draft | None = None
@@ -82,7 +84,7 @@ class Thinking:
         except EyesShut:
             return self._say_why(draft, EYES_SHUT)
         except DeviceError as error:
-            self._tell(Trouble("camera", error.message, error.hint))
+            self._failed("camera", error)
             return self._say_why(draft, NO_CAMERA)
         asked_ns, taken_ns = draft.speech_end_ns, draft.picture.timestamp_ns
         self._tell(AnswerBegan(draft.turn, draft.revision, draft.picture, (asked_ns - taken_ns) / 1e9))

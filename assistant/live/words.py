@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 STOP, REPEAT, BACKCHANNEL, ECHO, QUESTION = "stop", "repeat", "backchannel", "echo", "question"
 
 _ECHOED = 0.75
+_WORD_OVER_ANSWER_S = 0.3
 _NOT_WORDS = re.compile(r"[^\w' ]+|_")
 _STOP = re.compile(
     r"(?:(?:ok(?:ay)?|no|please|hey) )*(?:stop|stop (?:it|talking|that|now)|be quiet|quiet|shut up|enough|that's enough"
@@ -40,6 +41,19 @@ def meaning(text: str) -> str:
     if _REPEAT.fullmatch(plain):
         return REPEAT
     return BACKCHANNEL if all(word in _BACKCHANNEL for word in plain.split()) else QUESTION
+
+
+def kind(text: str, over: str, speech_s: float) -> str:
+    """What was said over the answer `over` ("" for none), with `speech_s` seconds of speech in it.
+
+    Whatever the echo canceller leaves of an answer's beginning, a transcriber makes words of: over an answer, what has
+    next to no speech in it may be a "stop", but is no question.
+    """
+    if is_echo(text, over):
+        return ECHO
+    found = meaning(text)
+    is_noise = bool(over) and speech_s < _WORD_OVER_ANSWER_S
+    return BACKCHANNEL if found == QUESTION and is_noise else found
 
 
 def is_echo(text: str, answer: str) -> bool:

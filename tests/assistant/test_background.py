@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +14,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from lorgnette.assistant.background import Errand, Pending, Playback
+from lorgnette.assistant.background import Errand, Pending, Playback, Worker
 from lorgnette.device.errors import DeviceError, InputError
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
@@ -127,3 +129,58 @@ def test_an_errand_that_fails_fails_whoever_comes_for_it() -> None:
 
     with pytest.raises(InputError):
         Errand(fail, "fail").get()
+
+
+def test_a_worker_works_until_its_work_is_done() -> None:
+    errors: list[tuple[str, Exception]] = []
+    threads: list[str] = []
+    worker = Worker("ear", lambda: threads.append(threading.current_thread().name), lambda: True, note(errors))
+    worker.start()
+    assert worker.join()
+    assert threads == ["lorgnette-ear"]
+    assert errors == []
+
+
+def test_work_that_fails_begins_again() -> None:
+    errors: list[tuple[str, Exception]] = []
+    attempts: list[int] = []
+
+    def work() -> None:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            raise DeviceError("gone")
+        if len(attempts) == 2:
+            raise ZeroDivisionError("whatever it is")
+
+    worker = Worker("ear", work, lambda: True, note(errors), retry_s=0.05)
+    worker.start()
+    assert worker.join()
+    assert attempts == [0, 1, 2]
+    assert [(name, type(error)) for name, error in errors] == [("ear", DeviceError), ("ear", ZeroDivisionError)]
+
+
+def test_work_that_is_wanted_no_more_is_not_begun_again() -> None:
+    errors: list[tuple[str, Exception]] = []
+    wanted = [True]
+
+    def work() -> None:
+        raise DeviceError("gone")
+
+    worker = Worker("ear", work, lambda: wanted[0], note(errors), retry_s=3600.0)
+    worker.start()
+    assert not worker.join(0.2), "it waits to begin again"
+    wanted[0] = False
+    assert worker.join()
+    assert len(errors) == 1
+
+
+def test_a_worker_that_nobody_wants_does_nothing() -> None:
+    attempts: list[int] = []
+    worker = Worker("ear", lambda: attempts.append(1), lambda: False, note([]))
+    worker.start()
+    assert worker.join()
+    assert attempts == []
+
+
+def note(errors: list[tuple[str, Exception]]) -> Callable[[str, Exception], None]:
+    return lambda name, error: errors.append((name, error))

@@ -1,37 +1,24 @@
-"""Who has the floor. Sound is brought a chunk at a time, so that all times of turn-taking are those of the sound."""
+"""Who has the floor: turns that pause, go on and end, and speech over an answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from lamp import Lamp
 from live_box import (
     AGAIN,
-    CAT,
     HUM,
     PHRASES,
     RED,
     STOP,
-    WAKE,
     WHAT,
-    Hummer,
-    LoudnessDetector,
-    StillCamera,
-    ToneTranscriber,
-    WakeTone,
-    Watch,
+    answer_to,
     eventually,
     tone,
 )
+from talk_box import OPEN, talk
 
-from lorgnette.assistant.background import Pending
-from lorgnette.assistant.config import LiveConfig
-from lorgnette.assistant.live.dialogue import Dialogue
 from lorgnette.assistant.live.draft import Draft
 from lorgnette.assistant.live.events import (
     PartialHeard,
@@ -48,94 +35,8 @@ from lorgnette.assistant.live.events import (
     StateChanged,
     TurnDone,
 )
-from lorgnette.assistant.live.eyes import Eyes
-from lorgnette.assistant.live.hearing import Hearing
-from lorgnette.assistant.live.mouth import Mouth
-from lorgnette.assistant.live.thinking import Thinking
 from lorgnette.assistant.live.words import NOTHING_TO_REPEAT, WENT_WRONG
-from lorgnette.assistant.trace import TurnTrace
-from lorgnette.assistant.turn import Turns
-from lorgnette.device.capture import CaptureGate
-from lorgnette.device.room import Room
-from lorgnette.device.sound import AudioChunk
-from lorgnette.llm.echo_engine import EchoEngine
 from lorgnette.llm.engine import Exchange
-from lorgnette.speech.echo_canceller import Headset
-from lorgnette.speech.turn_taking import TurnTaker
-from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES
-
-OPEN = LiveConfig(start="open", partials=False)
-PUSH = LiveConfig(start="push", partials=False)
-WOKEN = LiveConfig(start="wake", partials=False)
-
-
-class Talk:
-    """A dialogue with all that does the work, and an ear into which this test speaks."""
-
-    def __init__(self, settings: LiveConfig) -> None:
-        self.lamp = Lamp()
-        gate = CaptureGate(self.lamp)
-        self.watch = Watch()
-        self.traces: list[TurnTrace] = []
-        self.camera = StillCamera(gate)
-        self.room = Room(gate, 12.0)
-        self.transcriber = ToneTranscriber()
-        engine, voice = EchoEngine(), Hummer()
-        turns = Turns(lambda: engine, lambda: self.transcriber, lambda: voice)
-        wake_word = WakeTone() if settings.start == "wake" else None
-        taker = TurnTaker(LoudnessDetector())
-        self.dialogue = talk = Dialogue(taker, wake_word, settings, self.watch, self.traces.append)
-        self.eyes = Eyes(self.camera, turns.look, self.watch)
-        self.hearing = Hearing(turns.transcriber, "en", talk.understand, talk.partly_understood)
-        self.thinking = Thinking(turns, self.eyes.picture, talk.remembered, self.watch)
-        self.mouth = Mouth(self.room.speaker, Headset(), talk.speaking_began, talk.speaking_ended, settings.volume)
-        talk.connect(self.eyes, self.hearing, self.thinking, self.mouth)
-
-    @property
-    def state(self) -> State:
-        return self.dialogue.state
-
-    def bring(self, sound: AudioChunk) -> None:
-        """To the ear, as fast as it takes it."""
-        for at in range(0, len(sound.samples), FRAME_SAMPLES):
-            self.dialogue.hear(AudioChunk(sound.samples[at : at + FRAME_SAMPLES], 16_000, time.monotonic_ns()))
-
-    def say(self, hertz: int, seconds: float = 0.5) -> None:
-        self.bring(tone(hertz, seconds))
-
-    def pause(self, seconds: float) -> None:
-        self.bring(AudioChunk(np.zeros(round(seconds / FRAME_S) * FRAME_SAMPLES, np.float32), 16_000))
-
-    def ask(self, hertz: int, turn: int) -> None:
-        """Say it, fall silent and wait for the answer to be heard."""
-        self.say(hertz)
-        self.pause(1.3)
-        self.watch.wait(SpeakingBegan, where=lambda event: event.turn == turn)
-
-    def wait_for_end(self, turn: int) -> SpeakingEnded:
-        return self.watch.wait(SpeakingEnded, where=lambda event: event.turn == turn)
-
-    def wait_until_understood(self, revision: int) -> QuestionHeard:
-        return self.watch.wait(QuestionHeard, where=lambda event: event.revision == revision)
-
-
-@contextmanager
-def talk(settings: LiveConfig) -> Iterator[Talk]:
-    me = Talk(settings)
-    parts = (me.eyes, me.hearing, me.thinking, me.mouth)
-    running = [Pending(part.run, "part") for part in parts]
-    with ExitStack() as stack:
-        for part in parts:
-            stack.callback(part.close)
-        me.dialogue.wake(True, "test")
-        yield me
-        me.dialogue.wake(False, "over")
-    for one in running:
-        one.get()
-
-
-def answer_to(hertz: int) -> str:
-    return f"You asked: {PHRASES[hertz]} The picture is 64 x 48."
 
 
 def test_a_question_and_its_answer_in_order() -> None:
@@ -154,7 +55,7 @@ def test_a_question_and_its_answer_in_order() -> None:
     assert kinds.index(SpeechPaused) < kinds.index(QuestionHeard) < kinds.index(SpeakingBegan)
     states = [event.state for event in me.watch.of(StateChanged)]
     assert states == [State.IDLE, State.LISTENING, State.THINKING, State.SPEAKING, State.LISTENING, State.ASLEEP]
-    assert me.dialogue.history == (Exchange(PHRASES[WHAT], answer_to(WHAT)),)
+    assert me.dialogue.history.exchanges == (Exchange(PHRASES[WHAT], answer_to(WHAT)),)
 
 
 def test_the_trace_of_a_turn_is_in_order() -> None:
@@ -212,7 +113,7 @@ def test_who_goes_on_when_the_answer_has_just_begun_takes_the_turn_back() -> Non
         me.pause(1.3)
         me.watch.wait(TurnDone, where=lambda done: PHRASES[RED] in done.question)
         eventually(lambda: me.state is State.LISTENING)
-    assert me.dialogue.history[-1] == Exchange(
+    assert me.dialogue.history.exchanges[-1] == Exchange(
         f"{PHRASES[WHAT]} {PHRASES[RED]}", f"You asked: {PHRASES[WHAT]} {PHRASES[RED]} The picture is 64 x 48."
     )
     assert len(me.watch.of(SpeakingEnded)) == len(me.watch.of(SpeakingBegan)) == 2
@@ -224,7 +125,7 @@ def test_an_answer_that_was_taken_back_never_happened() -> None:
         me.say(RED)
         me.pause(1.3)
         me.watch.wait(TurnDone, where=lambda done: PHRASES[RED] in done.question)
-    assert [exchange.question for exchange in me.dialogue.history] == [f"{PHRASES[WHAT]} {PHRASES[RED]}"]
+    assert [exchange.question for exchange in me.dialogue.history.exchanges] == [f"{PHRASES[WHAT]} {PHRASES[RED]}"]
 
 
 def test_mm_hm_over_an_answer_makes_it_quieter_and_it_goes_on() -> None:
@@ -276,7 +177,7 @@ def test_a_question_over_an_answer_takes_its_place() -> None:
     words = first.said.split()
     assert 0 < len(words) < len(answer_to(WHAT).split())
     assert answer_to(WHAT).startswith(first.said)
-    assert me.dialogue.history == (Exchange(PHRASES[WHAT], first.said), Exchange(PHRASES[RED], answer_to(RED)))
+    assert me.dialogue.history.exchanges == (Exchange(PHRASES[WHAT], first.said), Exchange(PHRASES[RED], answer_to(RED)))
 
 
 def test_stop_over_an_answer_stops_it() -> None:
@@ -297,17 +198,14 @@ def test_say_that_again() -> None:
         me.wait_for_end(1)
         me.ask(AGAIN, 2)
         assert me.wait_for_end(2).said == answer_to(WHAT)
-    assert [exchange.question for exchange in me.dialogue.history] == [PHRASES[WHAT]]
+    assert [exchange.question for exchange in me.dialogue.history.exchanges] == [PHRASES[WHAT]]
 
 
 def test_there_is_nothing_to_say_again() -> None:
     with talk(OPEN) as me:
         me.ask(AGAIN, 1)
         assert me.wait_for_end(1).said == NOTHING_TO_REPEAT
-        assert me.dialogue.history == ()
-        me.dialogue.repeat()
-        eventually(lambda: len(me.watch.of(SpeakingEnded)) == 2)
-        assert me.watch.of(SpeakingEnded)[1].said == NOTHING_TO_REPEAT
+        assert me.dialogue.history.exchanges == ()
 
 
 def test_a_cough_gets_no_answer() -> None:
@@ -320,224 +218,13 @@ def test_a_cough_gets_no_answer() -> None:
         assert not me.watch.of(SpeakingBegan) and not me.watch.of(TurnDone)
 
 
-def test_without_a_button_nobody_listens_in_push_mode() -> None:
-    with talk(PUSH) as me:
-        me.say(WHAT)
-        me.pause(1.3)
-        assert me.watch.of(SpeechBegan) == []
-        me.dialogue.press()
-        assert me.state is State.LISTENING
-        me.ask(WHAT, 1)
-        me.wait_for_end(1)
-
-
-def test_a_press_that_is_followed_by_silence_is_forgotten() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.press()
-        me.pause(PUSH.patience_s - 0.1)
-        assert me.state is State.LISTENING
-        me.pause(0.2)
-        assert me.state is State.IDLE
-        assert me.watch.of(StateChanged)[-1].reason == "nobody spoke"
-        me.say(WHAT)
-        assert me.watch.of(SpeechBegan) == []
-
-
-def test_a_follow_up_needs_no_button_for_a_while() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.press()
-        me.ask(WHAT, 1)
-        me.wait_for_end(1)
-        eventually(lambda: me.state is State.LISTENING)
-        me.pause(PUSH.follow_up_s - 0.5)
-        me.ask(CAT, 2)
-        me.wait_for_end(2)
-        eventually(lambda: me.state is State.LISTENING)
-        me.pause(PUSH.follow_up_s + 0.1)
-        assert me.state is State.IDLE
-        me.say(WHAT)
-        me.pause(1.3)
-        assert {event.turn for event in me.watch.of(SpeechBegan)} == {1, 2}
-
-
-def test_the_button_stops_an_answer() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.press()
-        me.ask(WHAT, 1)
-        eventually(lambda: me.mouth.heard_s > 0.3)
-        me.dialogue.press()
-        assert me.wait_for_end(1).interrupted
-        assert me.state is State.IDLE
-        assert not me.mouth.is_busy
-
-
-def test_the_button_ends_a_question_in_its_pause() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.press()
-        me.say(WHAT)
-        me.pause(0.2)
-        me.dialogue.press()
-        assert me.watch.of(SpeechEnded) == [SpeechEnded(1, 1)]
-        assert me.wait_for_end(1).said == answer_to(WHAT)
-
-
-@pytest.mark.parametrize("how", ["press", "hold"])
-def test_the_button_ends_a_question_though_its_last_sound_is_still_heard(how: str) -> None:
-    with talk(PUSH) as me:
-        if how == "press":
-            me.dialogue.press()
-            me.say(WHAT)
-            me.dialogue.press()
-        else:
-            me.dialogue.hold(True)
-            me.say(WHAT)
-            me.dialogue.hold(False)
-        me.say(WHAT, 0.16)
-        assert [event.reopened for event in me.watch.of(SpeechBegan)] == [False]
-
-
-def test_push_to_talk_lasts_as_long_as_the_button_is_held() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.hold(True)
-        assert me.state is State.LISTENING
-        me.pause(PUSH.patience_s + 1.0)
-        assert me.state is State.LISTENING, "as long as it is held"
-        me.say(WHAT)
-        me.dialogue.hold(False)
-        assert me.watch.of(SpeechEnded) == [SpeechEnded(1, 1)]
-        assert me.wait_for_end(1).said == answer_to(WHAT)
-
-
-def test_push_to_talk_without_a_word_is_nothing() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.hold(True)
-        me.pause(1.0)
-        me.dialogue.hold(False)
-        assert me.state is State.IDLE
-        assert me.watch.of(SpeechBegan) == []
-
-
-def test_holding_the_button_stops_an_answer() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.press()
-        me.ask(WHAT, 1)
-        me.dialogue.hold(True)
-        assert me.wait_for_end(1).interrupted
-        assert me.state is State.LISTENING
-        me.say(RED)
-        me.dialogue.hold(False)
-        assert me.wait_for_end(2).said == answer_to(RED)
-
-
-def test_the_wake_word_and_the_question_in_one_breath() -> None:
-    with talk(WOKEN) as me:
-        me.say(RED)
-        me.pause(1.3)
-        assert me.watch.of(SpeechBegan) == []
-        me.say(WAKE, 0.3)
-        assert me.watch.of(StateChanged)[-1].state is State.LISTENING
-        me.ask(WHAT, 1)
-        done = me.watch.wait(TurnDone)
-    assert done.question == PHRASES[WHAT]
-    assert done.trace.wake_at_ns is not None
-    assert {event.reason for event in me.watch.of(StateChanged)} >= {"wake word"}
-
-
-def test_after_the_wake_word_alone_the_question_may_come_later() -> None:
-    with talk(WOKEN) as me:
-        me.say(WAKE, 0.3)
-        me.pause(1.3)
-        assert me.watch.wait(QuestionHeard).kind == "backchannel"
-        eventually(lambda: me.state is State.LISTENING)
-        me.pause(2.0)
-        assert me.state is State.LISTENING
-        me.say(WHAT)
-        me.pause(1.3)
-        assert me.watch.wait(TurnDone).question == PHRASES[WHAT]
-
-
-def test_after_an_answer_to_a_woken_question_the_wake_word_is_not_needed_and_not_missed() -> None:
-    with talk(WOKEN) as me:
-        me.say(WAKE, 0.3)
-        me.ask(WHAT, 1)
-        me.wait_for_end(1)
-        eventually(lambda: me.state is State.LISTENING)
-        me.say(CAT)
-        me.pause(1.3)
-        second = me.watch.wait(TurnDone, 2)
-    assert second.question == PHRASES[CAT]
-    assert second.trace.wake_at_ns is None
-
-
-def test_asleep_nothing_is_heard() -> None:
-    with talk(OPEN) as me:
-        me.dialogue.wake(False, "folded")
-        assert me.state is State.ASLEEP
-        me.say(WHAT)
-        me.pause(1.3)
-        me.dialogue.press()
-        me.dialogue.hold(True)
-        assert me.watch.of(SpeechBegan) == []
-        assert me.state is State.ASLEEP
-        me.dialogue.wake(True, "unfolded")
-        assert me.state is State.IDLE
-        me.ask(WHAT, 1)
-        me.wait_for_end(1)
-
-
-def test_falling_asleep_ends_an_answer_and_a_question() -> None:
-    with talk(OPEN) as me:
-        me.ask(WHAT, 1)
-        me.dialogue.wake(False, "folded")
-        assert me.wait_for_end(1).interrupted
-        me.dialogue.wake(True, "unfolded")
-        me.say(RED)
-        me.pause(0.2)
-        me.dialogue.wake(False, "folded")
-        me.room.sleep(1.0)
-        assert len(me.watch.of(SpeakingBegan)) == 1
-        assert me.state is State.ASLEEP
-
-
-def test_a_question_in_writing() -> None:
-    with talk(PUSH) as me:
-        me.dialogue.ask("Hello?")
-        done = me.watch.wait(TurnDone)
-    assert (done.question, done.trace.spoken) == ("Hello?", False)
-    assert done.answer == "You asked: Hello? The picture is 64 x 48."
-
-
-def test_a_question_in_writing_takes_the_place_of_an_answer() -> None:
-    with talk(OPEN) as me:
-        me.ask(WHAT, 1)
-        me.dialogue.ask("Hello?")
-        assert me.wait_for_end(1).interrupted
-        assert me.wait_for_end(2).said == "You asked: Hello? The picture is 64 x 48."
-
-
-def test_an_announcement_is_made_unless_somebody_speaks() -> None:
-    with talk(OPEN) as me:
-        me.dialogue.announce("The battery is low.")
-        assert me.watch.wait(SpeakingEnded).said == "The battery is low."
-        assert me.dialogue.history == ()
-        me.say(WHAT)
-        me.dialogue.announce("It is hot.")
-        me.pause(1.3)
-        me.watch.wait(TurnDone, where=lambda done: done.question == PHRASES[WHAT])
-        me.dialogue.announce("It is hot.")
-    assert [event.said for event in me.watch.of(SpeakingEnded) if not event.interrupted] == [
-        "The battery is low.",
-        answer_to(WHAT),
-    ]
-
-
 def test_whoever_fails_on_a_question_says_so() -> None:
     with talk(OPEN) as me:
         me.dialogue.fail(None)
         now_ns = time.monotonic_ns()
         me.dialogue.fail(Draft(1, 1, tone(WHAT, 0.5), now_ns, end_of_turn_ns=now_ns))
         assert me.watch.wait(SpeakingEnded).said == WENT_WRONG
-        assert me.dialogue.history == ()
+        assert me.dialogue.history.exchanges == ()
 
 
 def test_whoever_fails_on_a_question_that_went_on_says_nothing() -> None:
@@ -578,5 +265,5 @@ def test_as_much_is_remembered_as_is_wanted(count: int) -> None:
         for number in range(3):
             me.dialogue.ask(f"{number}?")
             me.watch.wait(TurnDone, number + 1)
-        assert me.dialogue.remembered() == me.dialogue.history[len(me.dialogue.history) - min(count, 3) :]
-        assert len(me.dialogue.history) == 3
+        assert me.dialogue.history.shown() == me.dialogue.history.exchanges[len(me.dialogue.history.exchanges) - min(count, 3) :]
+        assert len(me.dialogue.history.exchanges) == 3
