@@ -28,7 +28,7 @@ bench: develop
 
 install: $(VENV)/.installed $(VENV)/.system-libraries
 
-develop: $(VENV)/.developed $(VENV)/.system-libraries
+develop: $(VENV)/.developed $(VENV)/.test-programs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
@@ -53,5 +53,10 @@ $(VENV)/.developed: $(VENV)/.installed
 
 # Only microphone and speaker need it, so its absence stops nobody.
 $(VENV)/.system-libraries: $(VENV)/.created
-	@sh .ci/system_libraries
+	@sh .ci/system_libraries run
+	@touch $@
+
+# Only some tests need them, and skip themselves without.
+$(VENV)/.test-programs: $(VENV)/.created
+	@sh .ci/system_libraries test
 	@touch $@

@@ -150,6 +150,16 @@ class TraceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """Figures for others, without words or pixels; none by default. `metrics_port` is where Prometheus finds counters
+    (0: nowhere), on this machine alone. `collector` is the address that OpenTelemetry's spans are sent to, as in
+    http://127.0.0.1:4318/v1/traces ("": nowhere)."""
+
+    metrics_port: int = _between(0, 0, 65535)
+    collector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole tree. `threads` is for the models (0: one for each core this process may use)."""
 
@@ -163,6 +173,7 @@ class Config:
     live: LiveConfig = field(default_factory=LiveConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     trace: TraceConfig = field(default_factory=TraceConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
 
     @property
     def thread_count(self) -> int:

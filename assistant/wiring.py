@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import atexit
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from lorgnette.device.capture import CaptureGate, Indicator, TerminalIndicator
 
 if TYPE_CHECKING:
     from lorgnette.assistant.live.assistant import LiveParts
+    from lorgnette.assistant.live.events import LiveEvent
     from lorgnette.assistant.weights.store import WeightStore
     from lorgnette.device.camera import Camera
     from lorgnette.device.microphone import Microphone
@@ -198,6 +200,33 @@ class Wiring:
 
         camera = self.config.camera
         return OpenCvCamera(camera.index, self.gate, (camera.width, camera.height))
+
+    def watched(self, watch: Callable[[LiveEvent], None]) -> Callable[[LiveEvent], None]:
+        """`watch`, and with it whatever the telemetry settings name. Raises MetricsError or TelemetryError."""
+        watchers = [watch, *self._telemetry()]
+        if len(watchers) == 1:
+            return watch
+
+        def tell_all(event: LiveEvent) -> None:
+            for tell in watchers:
+                tell(event)
+
+        return tell_all
+
+    def _telemetry(self) -> Iterator[Callable[[LiveEvent], None]]:
+        chosen = self.config.telemetry
+        if chosen.metrics_port:
+            from lorgnette.assistant.metrics import Metrics
+
+            metrics = Metrics()
+            metrics.serve(chosen.metrics_port)
+            yield metrics.watch
+        if chosen.collector:
+            from lorgnette.assistant.telemetry import Telemetry
+
+            telemetry = Telemetry(chosen.collector)
+            atexit.register(telemetry.close)
+            yield telemetry.watch
 
     def traces(self) -> TraceLog | None:
         trace = self.config.trace

@@ -1,6 +1,6 @@
 """Word error rate and speed of the transcriber over questions in voices that are not ours, and of our own voice.
 
-    python benchmarks/wer.py [--json] [--quick] [--beam 1] [--no-hint]
+    python benchmarks/wer.py [--json] [--quick] [--beam 1] [--window 10] [--no-hint]
 
 Needs espeak-ng and flite (`apt-get install espeak-ng flite`) and the weights. The settings of the transcriber were
 chosen on the sentences called SEEN; those called UNSEEN were written afterwards and have changed nothing, and none of
@@ -144,12 +144,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print every result for a program")
     parser.add_argument("--quick", action="store_true", help="each sentence in one voice only, by turns")
     parser.add_argument("--beam", type=int, default=5, help="beam size (default 5)")
+    parser.add_argument("--window", type=float, default=15.0, help="shortest window of the encoder: 10, 15 or 30 s")
     parser.add_argument("--no-hint", action="store_true", help="do not tell the model what sort of speech to expect")
     args = parser.parse_args()
     config = load_config()
     store = WeightStore.from_config(config)
     hint = {"hint": ""} if args.no_hint else {}
-    transcriber = WhisperTranscriber(store.path("whisper-base"), config.threads, beam_size=args.beam, **hint)
+    transcriber = WhisperTranscriber(
+        store.path("whisper-base"), config.threads, beam_size=args.beam, shortest_window_s=args.window, **hint
+    )
     voice = PiperSynthesizer(store.path("piper-en-us-joe-medium"), config.threads)
     results = []
     for result in measure([*SEEN, *UNSEEN], transcriber, voice, args.quick):

@@ -35,7 +35,7 @@ class EndOfTurnModel(Protocol):
 class SmartTurn:
     """Smart Turn v3.2: Whisper's ear with one answer, from how something is said more than from what is said.
 
-    Ask early in a pause (after 0.1 s): it takes longer silence itself for a sign of the end.
+    Ask early in a pause (after 0.1 to 0.2 s): it takes longer silence itself for a sign of the end.
     """
 
     def __init__(self, model_file: Path, threads: int = 0) -> None:
@@ -59,7 +59,8 @@ def log_mel(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SAMPLES)[:-1:_HOP_SAMPLES]
     spectrum = np.fft.rfft(frames * np.hanning(_FFT_SAMPLES + 1)[:-1])
     mel = np.log10(np.maximum(_mel_filters() @ np.square(np.abs(spectrum)).T, 1e-10))
-    return ((np.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0).astype(np.float32)
+    features: npt.NDArray[np.float32] = ((np.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0).astype(np.float32)
+    return features
 
 
 @cache

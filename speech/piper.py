@@ -7,8 +7,6 @@ loaded only when a voice speaks: any other Synthesizer can take its place.
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ import numpy as np
 from lorgnette.device.session import OnnxSession
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.sentences import split_sentences
+from lorgnette.speech.spoken_form import spoken_form
 from lorgnette.speech.whisper import SpeechModelError
-
-_NOT_SPOKEN = re.compile(r"[*_`#~|<>{}\\]+")
 
 
 class PiperSynthesizer:
@@ -37,6 +34,7 @@ class PiperSynthesizer:
             )
         self._voice = _load(models[0], threads)
         self._speed = speed
+        self._language = str(self._voice.config.espeak_voice).partition("-")[0]
 
     @property
     def rate_hz(self) -> int:
@@ -47,15 +45,9 @@ class PiperSynthesizer:
         from piper.config import SynthesisConfig
 
         settings = SynthesisConfig(length_scale=self._voice.config.length_scale / self._speed)
-        for sentence in split_sentences(_pronounceable(text)):
+        for sentence in split_sentences(spoken_form(text, self._language)):
             for piece in self._voice.synthesize(sentence, settings):
                 yield AudioChunk(np.asarray(piece.audio_float_array, np.float32), self.rate_hz)
-
-
-def _pronounceable(text: str) -> str:
-    """`text` without control characters and markup. Doubled brackets would be read as raw phonemes by Piper."""
-    text = _NOT_SPOKEN.sub(" ", text.replace("[", "(").replace("]", ")"))
-    return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") else letter for letter in text)
 
 
 def _load(model: Path, threads: int) -> Any:

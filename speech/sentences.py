@@ -19,6 +19,11 @@ _ABBREVIATIONS = frozenset(_SHORTENED.split())
 _LAST_WORD = re.compile(r"[\w.]+$")
 
 
+FIRST_CLAUSE_CHARS = 2
+"""So short that "Yes," is spoken at once: its sound is computed in a third of the time of nine words, and it lasts for
+0.6 s, in which a model that writes 50 tokens a second has the next clause ready."""
+
+
 class SentenceSplitter:
     """Takes text in pieces and gives back whole sentences; joined, they are the text, character for character.
 
@@ -32,7 +37,7 @@ class SentenceSplitter:
     ([], ['Maybe less.'])
     """
 
-    def __init__(self, first_clause_chars: int = 24, longest_chars: int = 300) -> None:
+    def __init__(self, first_clause_chars: int = FIRST_CLAUSE_CHARS, longest_chars: int = 300) -> None:
         self._first_clause_chars = first_clause_chars
         self._longest_chars = longest_chars
         self._waiting = ""
@@ -101,7 +106,7 @@ def split_sentences(text: str, first_clause_chars: int = 0) -> Iterator[str]:
     yield from stream_sentences([text], first_clause_chars)
 
 
-def stream_sentences(pieces: Iterable[str], first_clause_chars: int = 24) -> Iterator[str]:
+def stream_sentences(pieces: Iterable[str], first_clause_chars: int = FIRST_CLAUSE_CHARS) -> Iterator[str]:
     """The sentences of a text that arrives in pieces, each as soon as it is complete."""
     splitter = SentenceSplitter(first_clause_chars)
     for piece in pieces:

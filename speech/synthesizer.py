@@ -9,6 +9,7 @@ import numpy as np
 
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.sentences import split_sentences
+from lorgnette.speech.spoken_form import spoken_form
 
 
 class Synthesizer(Protocol):
@@ -21,7 +22,7 @@ class Synthesizer(Protocol):
 
     def synthesize(self, text: str) -> Iterator[AudioChunk]:
         """The sound of `text`, a chunk for each sentence as soon as it is computed; none where there is nothing to
-        pronounce."""
+        pronounce. The text is as it is read; what is said is its `spoken_form`."""
         ...
 
 
@@ -38,7 +39,7 @@ class SilentSynthesizer:
         return self._rate_hz
 
     def synthesize(self, text: str) -> Iterator[AudioChunk]:
-        for sentence in split_sentences(text):
+        for sentence in split_sentences(spoken_form(text)):
             if spoken := sentence.strip():
                 samples = int(len(spoken) * self._S_PER_CHARACTER * self._rate_hz)
                 yield AudioChunk(np.zeros(samples, np.float32), self._rate_hz)

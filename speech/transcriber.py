@@ -1,7 +1,8 @@
-"""The seam from sound to text."""
+"""The seam from sound to text, and a transcriber that knows beforehand what is said."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,3 +36,19 @@ class Transcriber(Protocol):
         """The words of `sound`, at any rate. `language` spares the detection. Raises InputError for a language that is
         not known."""
         ...
+
+
+class ScriptedTranscriber:
+    """Hears `texts` one after the other, and then the last for ever, whatever the sound: for demos and tests without a
+    model."""
+
+    def __init__(self, texts: Sequence[str], language: str = "en") -> None:
+        self._texts = [text.strip() for text in texts]
+        self._language = language
+        self._next = 0
+
+    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+        text = self._texts[min(self._next, len(self._texts) - 1)]
+        self._next += 1
+        speech_s = sound.duration_s if text else 0.0
+        return Transcript(text, language or self._language, 1.0, sound.duration_s, speech_s)

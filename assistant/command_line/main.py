@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "chat": f"{_HERE}.chat",
     "run": f"{_HERE}.run",
     "simulate": f"{_HERE}.simulate",
+    "serve": f"{_HERE}.serve",
     "scenario": f"{_HERE}.scenario",
     "trace": f"{_HERE}.trace",
     "read": f"{_HERE}.read",

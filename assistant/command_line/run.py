@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     camera = _camera(args.camera, wiring)
     parts = wiring.live_parts()
     devices = LiveDevices(camera, wiring.microphone(), wiring.speaker(_AHEAD_S))
-    watch = _print_json if args.json else Talk()
+    watch = wiring.watched(_print_json if args.json else Talk())
     with LiveAssistant(parts, devices, config.live, watch, wiring.traces(), config.camera.max_age_s) as assistant:
         if parts.wake_word is not None:
             print(f'say "{parts.wake_word.phrase}", then ask; Enter is the button, Ctrl-C ends', file=sys.stderr)

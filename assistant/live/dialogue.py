@@ -92,8 +92,7 @@ class Dialogue:
         if not self._taker.is_loud:
             return
         speech_s = self._taker.speech_s
-        if self._replies.is_audible:
-            self._replies.talk_over(self._asking.turn, speech_s)
+        self._replies.talk_over(self._asking.turn, speech_s)
         if self._settings.partials and speech_s - self._asking.partial_at_s >= self._settings.partial_s:
             self._asking.partial_at_s = speech_s
             self._hearing.follow(Unfinished(self._asking.turn, self._taker.sound))
@@ -105,6 +104,7 @@ class Dialogue:
                 self._begin(reopened, at_ns)
             case Paused(revision=revision, finished_probability=probability):
                 self._tell(events.SpeechPaused(turn, revision, probability))
+                self._replies.hold(turn)  # until it is known whether that was a "stop"
                 woken_ns, seen = self._attention.woken_ns, self._eyes.seen()
                 self._replies.waiting = draft = self._asking.draft(event, self._taker.speech_s, woken_ns, seen)
                 self._eyes.rest()  # the answer is made from what was seen by now, and wants the processor

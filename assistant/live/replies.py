@@ -95,12 +95,17 @@ class Replies:
         self._mouth.stop()
 
     def talk_over(self, turn: int, speech_s: float) -> None:
-        """Speech over the answer: quieter at once, silent when it goes on."""
-        if not self._ducked:
+        """Speech over the answer, if one is heard: quieter at once, silent when it goes on."""
+        if self.is_audible and not self._ducked:
             self._ducked = True
             self._mouth.duck(True)
             self._tell(SpeakingDucked(turn, True))
-        if not self._mouth.is_held and speech_s >= self._interrupt_s:
+        if speech_s >= self._interrupt_s:
+            self.hold(turn)
+
+    def hold(self, turn: int) -> None:
+        """Let the answer wait, if one is heard."""
+        if self.is_audible and not self._mouth.is_held:
             self._mouth.hold()
             self._tell(SpeakingPaused(turn, True))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorgnette.speech.sentences import SentenceSplitter, split_sentences, stream_sentences
+from lorgnette.speech.sentences import FIRST_CLAUSE_CHARS, SentenceSplitter, split_sentences, stream_sentences
 
 CASES = {
     "A dog. A cat.": ["A dog. ", "A cat."],
@@ -44,6 +44,17 @@ def test_a_sentence_leaves_as_soon_as_the_next_begins() -> None:
     assert list(splitter.flush()) == ["A cat"]
 
 
+def test_a_short_answer_is_spoken_before_its_explanation() -> None:
+    splitter = SentenceSplitter()
+    given = ["No", ",", " there", " is", " no", " dog", ",", " but", " a", " cat", "."]
+    assert [sentence for piece in given for sentence in splitter.push(piece)] == ["No, "]
+    assert list(splitter.flush()) == ["there is no dog, but a cat."]
+
+
+def test_a_thousand_is_no_clause() -> None:
+    assert list(stream_sentences(["1,", "250 people", " at 7", ":30"])) == ["1,250 people at 7:30"]
+
+
 def test_only_the_first_sentence_is_spoken_by_clause() -> None:
     text = "In front of you there is a table, with a cup on it. Behind the big table there is a window, and a cat."
     assert list(split_sentences(text, first_clause_chars=24)) == [
@@ -62,7 +73,7 @@ def test_no_sentence_is_endless() -> None:
 TEXT = st.text(alphabet=st.one_of(st.sampled_from(list(".!?…,;: \n\"')aAbB1。-")), st.characters()), max_size=200)
 
 
-@given(pieces=st.lists(TEXT, max_size=8), first_clause_chars=st.sampled_from([0, 1, 24]))
+@given(pieces=st.lists(TEXT, max_size=8), first_clause_chars=st.sampled_from([0, 1, FIRST_CLAUSE_CHARS, 24]))
 def test_nothing_is_lost_or_changed(pieces: list[str], first_clause_chars: int) -> None:
     sentences = list(stream_sentences(pieces, first_clause_chars))
     assert "".join(sentences) == "".join(pieces)
@@ -73,4 +84,4 @@ def test_nothing_is_lost_or_changed(pieces: list[str], first_clause_chars: int) 
 def test_how_the_text_arrives_does_not_matter(text: str, cuts: list[int]) -> None:
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[start:end] for start, end in pairwise(places)]
-    assert list(stream_sentences(pieces)) == list(split_sentences(text, first_clause_chars=24))
+    assert list(stream_sentences(pieces)) == list(split_sentences(text, FIRST_CLAUSE_CHARS))

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faster_whisper.audio import pad_or_trim
 
+from lorgnette.assistant.config import load_config
+from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.device.errors import InputError, LorgnetteError
 from lorgnette.device.resample import resample
 from lorgnette.device.sound import AudioChunk
@@ -19,6 +22,7 @@ from lorgnette.device.wav import write_wav
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.synthesizer import SilentSynthesizer
 from lorgnette.speech.whisper import SpeechModelError, WhisperTranscriber
+from lorgnette.speech.whisper_model import OneEncodingModel, repeats_itself
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RATE_HZ = 16_000
@@ -26,6 +30,15 @@ RATE_HZ = 16_000
 
 def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower())
+
+
+@pytest.fixture(scope="module")
+def model_dir() -> Path:
+    return WeightStore.from_config(load_config()).path("whisper-base")
+
+
+def open_model(folder: Path) -> OneEncodingModel:
+    return OneEncodingModel(str(folder), device="cpu", compute_type="int8", cpu_threads=2, local_files_only=True)
 
 
 def question(name: str) -> AudioChunk:
@@ -70,6 +83,62 @@ def test_poor_sound_is_still_understood(transcriber: WhisperTranscriber) -> None
     for sound in (clipped, telephone, quiet):
         heard = words(transcriber.transcribe(sound, "en").text)
         assert heard[:4] == ["what", "is", "the", "person"] and len(heard) == 5
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("length_s", [7, 9, 12, 20, 40])
+def test_longer_speech_is_understood_whatever_its_window(length_s: int, transcriber: WhisperTranscriber) -> None:
+    said: list[str] = []
+    samples = np.zeros(0, np.float32)
+    for example in json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8")) * 10:
+        if len(samples) >= length_s * RATE_HZ:
+            break
+        said += words(example["text"])
+        samples = np.concatenate([samples, load_sound(EXAMPLES / example["audio"], 60).samples])
+    heard = words(transcriber.transcribe(AudioChunk(samples, RATE_HZ), "en").text)
+    assert len(set(said) ^ set(heard)) <= 0.2 * len(set(said))
+    assert 0.85 < len(heard) / len(said) < 1.15
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    ("shortest_window_s", "windows_s"), [(10, (10, 10, 15, 15, 30)), (15, (15, 15, 15, 15, 30)), (30, (30,) * 5)]
+)
+def test_only_as_much_is_encoded_as_was_said(
+    shortest_window_s: int, windows_s: tuple[int, ...], model_dir: Path
+) -> None:
+    model = open_model(model_dir)
+    model.shortest_window_s = shortest_window_s
+    for sound_s, window_s in zip((2.0, 5.9, 6.1, 12.9, 13.1), windows_s, strict=True):
+        features = np.zeros((80, 3000), np.float32)
+        features[:, : round(sound_s * 100)] = 0.5
+        assert list(model.encode(features).shape) == [1, window_s * 50, 512]
+
+
+@pytest.mark.weights
+def test_doubtful_words_are_looked_for_in_the_whole_window(model_dir: Path) -> None:
+    model = open_model(model_dir)
+    samples = question("astronaut").samples
+    window = pad_or_trim(model.feature_extractor(samples)[..., :-1])
+    for least, frames in ((-1.0, 750), (0.0, 1500)):
+        segments, _ = model.transcribe(samples, "en", temperature=(0.0,), log_prob_threshold=least)
+        assert words(" ".join(segment.text for segment in segments)) == words("What is the person wearing?")
+        assert model.encode(window).shape[1] == frames
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("What is the person wearing?", False),
+        ("What is the what is the what is the", True),
+        ("I see. Is it the red one? Is it the red one?", True),
+        ("No, no, no, no.", False),
+        ("It is a cat and it is a dog.", False),
+        ("", False),
+    ],
+)
+def test_loops(text: str, loops: bool) -> None:
+    assert repeats_itself(text) is loops
 
 
 @pytest.mark.weights

@@ -128,7 +128,7 @@ def test_an_answer_that_was_taken_back_never_happened() -> None:
     assert [exchange.question for exchange in me.dialogue.history.exchanges] == [f"{PHRASES[WHAT]} {PHRASES[RED]}"]
 
 
-def test_mm_hm_over_an_answer_makes_it_quieter_and_it_goes_on() -> None:
+def test_mm_hm_over_an_answer_makes_it_quieter_and_wait_for_its_words_and_it_goes_on() -> None:
     with talk(replace(OPEN, interrupt_s=1.0)) as me:
         me.ask(WHAT, 1)
         eventually(lambda: me.mouth.heard_s > 1.0)
@@ -138,7 +138,7 @@ def test_mm_hm_over_an_answer_makes_it_quieter_and_it_goes_on() -> None:
         assert me.watch.wait(QuestionHeard, where=lambda event: event.kind == "backchannel").text == PHRASES[HUM]
         assert me.wait_for_end(1).said == answer_to(WHAT)
     assert [event.ducked for event in me.watch.of(SpeakingDucked)] == [True, False]
-    assert me.watch.of(SpeakingPaused) == []
+    assert [event.paused for event in me.watch.of(SpeakingPaused)] == [True, False]
     assert [done.question for done in me.watch.of(TurnDone)] == [PHRASES[WHAT]]
 
 
