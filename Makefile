@@ -48,7 +48,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 # Training and the parity tests want PyTorch, which the demo does without.
 $(VENV)/.developed: $(VENV)/.installed
 	@echo 'Installing PyTorch and the test tools into $(VENV) (once) ...'
-	@$(PIP) --editable '.[dev,export]'
+	@$(PIP) --editable '.[dev,export,telemetry]'
 	@touch $@
 
 # Only microphone and speaker need it, so its absence stops nobody.

@@ -123,7 +123,7 @@ class LiveConfig:
     interrupt_s: float = _between(0.25, 0.03, 2.0)
     look_ahead: bool = True
     partials: bool = True
-    partial_s: float = _between(0.8, 0.1, 10.0)
+    partial_s: float = _between(1.2, 0.1, 10.0)
     camera_linger_s: float = _between(10.0, 0.0, 600.0)
     remember: int = _between(0, 0, 20)
     volume: float = _between(1.0, 0.0, 1.0)

@@ -24,10 +24,11 @@ _BEFORE_S = 0.4
 class TurnTakingSettings:
     """Times are silences in seconds, from the last frame with speech in it.
 
-    After `soft_end_s` comes a soft end. The end-of-turn model is asked then, and again every `ask_again_s`: where it
-    gives at least `finished_probability`, the turn ends as soon as the silence has lasted `finished_s`, otherwise after
-    `patience_s`. Speech that begins less than `reopen_s` after an end goes on with that turn. What has less than
-    `shortest_s` of speech in it was a click. A turn is cut at `longest_s`.
+    After `soft_end_s` comes a soft end. The end-of-turn model is asked in the next frame, when whoever drafts an answer
+    has begun, and again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends as soon as
+    the silence has lasted `finished_s`, otherwise after `patience_s`. Speech that begins less than `reopen_s` after an
+    end goes on with that turn. What has less than `shortest_s` of speech in it was a click. A turn is cut at
+    `longest_s`.
     """
 
     soft_end_s: float = 0.096
@@ -52,13 +53,19 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A soft end. `sound` is the whole turn so far (16 kHz); `speech_end_ns` when the speech in it ended (monotonic);
-    `finished_probability` is None without a model."""
+    """A soft end. `sound` is all of the turn so far (16 kHz), `speech_end_ns` when its speech ended (monotonic)."""
 
     sound: AudioChunk
     revision: int
     speech_end_ns: int
-    finished_probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How likely the end-of-turn model takes what was said for a whole turn."""
+
+    revision: int
+    finished_probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Dismissed:
     """What began was too short to be speech."""
 
 
-TurnEvent = Began | Paused | Resumed | Ended | Dismissed
+TurnEvent = Began | Paused | Judged | Resumed | Ended | Dismissed
 
 
 class TurnTaker:
@@ -151,7 +158,7 @@ class TurnTaker:
         if not self._paused and (silence_s >= self._settings.soft_end_s - FRAME_S / 2 or too_long):
             events += self._soften()
         elif self._paused and not self._sounds_finished and silence_s >= self._ask_at_s - FRAME_S / 2:
-            self._ask(self.sound, silence_s)
+            events += self._ask(silence_s)
         deadline_s = self._settings.finished_s if self._sounds_finished else self._settings.patience_s
         if self._paused and (silence_s >= deadline_s - FRAME_S / 2 or too_long):
             events += self._end()
@@ -207,19 +214,18 @@ class TurnTaker:
             return [Dismissed()]
         self._paused = True
         self._revision += 1
-        sound = self.sound
         self._sounds_finished = False
-        probability = self._ask(sound, self._silent_frames * FRAME_S)
-        return [Paused(sound, self._revision, self._speech_end_ns, probability)]
+        self._ask_at_s = (self._silent_frames + 1) * FRAME_S
+        return [Paused(self.sound, self._revision, self._speech_end_ns)]
 
-    def _ask(self, sound: AudioChunk, silence_s: float) -> float | None:
+    def _ask(self, silence_s: float) -> list[TurnEvent]:
         """Have the model judge the turn so far, which decides how much silence ends it."""
         if self._end_of_turn is None:
-            return None
+            return []
         self._ask_at_s = silence_s + self._settings.ask_again_s
-        probability = self._end_of_turn.probability(sound)
+        probability = self._end_of_turn.probability(self.sound)
         self._sounds_finished = probability >= self._settings.finished_probability
-        return probability
+        return [Judged(self._revision, probability)]
 
     def _end(self) -> list[TurnEvent]:
         self._previous, self._taken = self._taken, []

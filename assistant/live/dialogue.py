@@ -26,7 +26,7 @@ from lorgnette.assistant.live.thinking import Thinking
 from lorgnette.assistant.trace import TurnTrace, wall_clock
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.rolling_transcript import Partial
-from lorgnette.speech.turn_taking import Began, Dismissed, Ended, Paused, Resumed, TurnEvent, TurnTaker
+from lorgnette.speech.turn_taking import Began, Dismissed, Ended, Judged, Paused, Resumed, TurnEvent, TurnTaker
 from lorgnette.speech.wake_word import WakeWordDetector
 
 _REOPENABLE_S = 0.8
@@ -102,8 +102,10 @@ class Dialogue:
         match event:
             case Began(reopened, at_ns):
                 self._begin(reopened, at_ns)
-            case Paused(revision=revision, finished_probability=probability):
-                self._tell(events.SpeechPaused(turn, revision, probability))
+            case Judged(revision, probability):
+                self._tell(events.SpeechJudged(turn, revision, probability))
+            case Paused(revision=revision):
+                self._tell(events.SpeechPaused(turn, revision))
                 self._replies.hold(turn)  # until it is known whether that was a "stop"
                 woken_ns, seen = self._attention.woken_ns, self._eyes.seen()
                 self._replies.waiting = draft = self._asking.draft(event, self._taker.speech_s, woken_ns, seen)
@@ -177,14 +179,12 @@ class Dialogue:
     def fail(self, draft: Draft | None) -> None:
         """Somebody failed on this draft: say so rather than nothing."""
         with self._lock:
-            if draft is None or draft.is_stale:
-                return
-            if draft.reply:  # even that could not be said
+            if draft is not None and draft.reply:  # even that could not be said
                 draft.answer.finish()
-            else:
+            elif draft is not None and not draft.is_stale:
                 draft.reply = words.WENT_WRONG
                 self._replies.answer(draft)
-            self._settle("a part failed")
+                self._settle("a part failed")
 
     def speaking_began(self, answer: AnswerSound) -> None:
         with self._lock:

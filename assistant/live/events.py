@@ -45,11 +45,19 @@ class SpeechBegan:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """Perhaps the end of the turn: an answer is being drafted. `finished_probability` is the end-of-turn model's."""
+    """Perhaps the end of the turn: an answer is being drafted."""
 
     turn: int
     revision: int
-    finished_probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechJudged:
+    """How likely the end-of-turn model takes what was said for a whole turn."""
+
+    turn: int
+    revision: int
+    finished_probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +198,7 @@ LiveEvent = (
     StateChanged
     | SpeechBegan
     | SpeechPaused
+    | SpeechJudged
     | SpeechResumed
     | SpeechEnded
     | PartialHeard

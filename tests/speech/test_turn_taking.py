@@ -15,6 +15,7 @@ from lorgnette.speech.turn_taking import (
     Began,
     Dismissed,
     Ended,
+    Judged,
     Paused,
     Resumed,
     TurnEvent,
@@ -114,7 +115,7 @@ def test_speech_pauses_softly_and_ends_after_patience() -> None:
     assert me.pause(soft - 1) == []
     assert not me.taker.is_loud
     pause = paused(me.pause(1))
-    assert (pause.revision, pause.finished_probability) == (1, None)
+    assert pause.revision == 1
     assert me.pause(40 - soft - 1) == []
     assert me.taker.in_turn
     assert me.pause(1) == [Ended(1)]
@@ -146,33 +147,34 @@ def test_what_sounds_finished_ends_soon_and_what_does_not_gets_time() -> None:
     for me in (finished, unfinished):
         me.speak(20)
         me.pause(round(SETTINGS.finished_s / FRAME_S))
-    assert kinds(event for _, event in finished.told) == [Began, Paused, Ended]
-    assert kinds(event for _, event in unfinished.told) == [Began, Paused]
+    assert kinds(event for _, event in finished.told) == [Began, Paused, Judged, Ended]
+    assert kinds(event for _, event in unfinished.told) == [Began, Paused, Judged]
     rest = round((SETTINGS.patience_s - SETTINGS.finished_s) / FRAME_S)
-    assert unfinished.pause(rest - 2) == []
+    assert set(kinds(unfinished.pause(rest - 2))) == {Judged}
     assert Ended(1) in unfinished.pause(3)
-    assert [me.told[1][1].finished_probability for me in (finished, unfinished)] == [0.8, 0.2]  # type: ignore[union-attr]
+    judged = [event for me in (finished, unfinished) for _, event in me.told if isinstance(event, Judged)]
+    assert [event.finished_probability for event in judged][:2] == [0.8, 0.2]
 
 
 def test_what_comes_to_sound_finished_in_the_silence_ends_then() -> None:
     model = Opinions(0.2, 0.3, 0.9)
     me = Wearer(TurnTaker(LevelDetector(), model))
     me.speak(20)
-    asked = [round((SETTINGS.soft_end_s + again * SETTINGS.ask_again_s) / FRAME_S) for again in range(3)]
+    asked = [round((SETTINGS.soft_end_s + FRAME_S + again * SETTINGS.ask_again_s) / FRAME_S) for again in range(3)]
     assert Ended not in kinds(me.pause(asked[2] - 1))
-    assert kinds(me.pause(1)) == [Ended]
+    assert kinds(me.pause(1)) == [Judged, Ended]
     assert [len(frames_of(sound)) - 20 for sound in model.sounds] == asked
 
 
-def test_the_model_hears_the_whole_turn_at_each_soft_end() -> None:
+def test_the_model_hears_the_whole_turn_after_each_soft_end() -> None:
     model = Opinions(0.1, 0.9)
     me = Wearer(TurnTaker(LevelDetector(), model))
     me.speak(10)
     me.pause(6)
     me.speak(10)
     me.pause(6)
-    assert [frames_of(sound) for sound in model.sounds] == [list(range(13)), list(range(29))]
-    assert kinds(event for _, event in me.told) == [Began, Paused, Resumed, Paused, Ended]
+    assert [frames_of(sound) for sound in model.sounds] == [list(range(14)), list(range(30))]
+    assert kinds(event for _, event in me.told) == [Began, Paused, Judged, Resumed, Paused, Judged, Ended]
 
 
 def test_going_on_makes_the_draft_stale_and_a_new_revision() -> None:
@@ -196,7 +198,7 @@ def test_speech_soon_after_the_end_opens_the_turn_again() -> None:
     assert me.speak(1) == [Began(reopened=True)]
     me.speak(4)
     again = me.pause(6)
-    assert again[1] == Ended(2)
+    assert again[-1] == Ended(2)
     # The silence between belongs to it, and so does all that was said.
     assert paused(again).revision == 2
     assert frames_of(paused(again).sound) == list(range(34))
@@ -329,12 +331,14 @@ def test_events_always_make_sense(stretches: list[tuple[float, int]], data: st.D
                     assert state == "silent"
                     revision = revision if reopened else 0
                     state = "speaking"
-                case Paused(sound, number, _, _):
+                case Paused(sound, number, _):
                     assert state == "speaking"
                     assert number == revision + 1
                     numbers = frames_of(sound)
                     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "no gap and no repeat"
                     state, revision = "paused", number
+                case Judged(number, _):
+                    assert (state, number) == ("paused", revision)
                 case Resumed(number):
                     assert (state, number) == ("paused", revision)
                     state = "speaking"

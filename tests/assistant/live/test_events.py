@@ -22,6 +22,7 @@ from lorgnette.assistant.live.events import (
     SpeakingPaused,
     SpeechBegan,
     SpeechEnded,
+    SpeechJudged,
     SpeechPaused,
     SpeechResumed,
     State,
@@ -39,7 +40,8 @@ TRACE = TurnTrace("2026-01-01T00:00:00+00:00", "echo", "answered", True, 1, revi
 EVENTS: list[LiveEvent] = [
     StateChanged(State.LISTENING, "wake word"),
     SpeechBegan(1),
-    SpeechPaused(1, 1, 0.25),
+    SpeechPaused(1, 1),
+    SpeechJudged(1, 1, 0.25),
     SpeechResumed(1, 1),
     SpeechEnded(1, 2),
     PartialHeard(1, "what", "is"),
@@ -84,8 +86,8 @@ def test_a_picture_is_told_by_size_and_time() -> None:
 
 
 def test_a_trace_travels_field_by_field() -> None:
-    assert as_message(EVENTS[15])["trace"]["revisions"] == 2
-    assert TurnTrace(**as_message(EVENTS[15])["trace"]) == TRACE
+    assert as_message(EVENTS[16])["trace"]["revisions"] == 2
+    assert TurnTrace(**as_message(EVENTS[16])["trace"]) == TRACE
 
 
 def test_a_state_is_its_word() -> None:

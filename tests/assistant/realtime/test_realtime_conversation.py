@@ -29,6 +29,7 @@ from lorgnette.device.sound import AudioChunk
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.echo_engine import EchoEngine
 from lorgnette.llm.engine import Exchange, Look, Prompt, Token
+from lorgnette.speech.sentences import stream_sentences
 from lorgnette.speech.synthesizer import SilentSynthesizer
 from lorgnette.speech.transcriber import Transcript
 from lorgnette.speech.voice_activity import SileroDetector
@@ -86,8 +87,9 @@ def parts(engine: EchoEngine | None = None, **others: Any) -> RealtimeParts:
 
 
 def said_s(text: str) -> float:
-    """How long the voice takes for it."""
-    return sum(chunk.duration_s for chunk in SilentSynthesizer().synthesize(text))
+    """How long the voice takes for it, clause by clause."""
+    voice = SilentSynthesizer()
+    return sum(chunk.duration_s for clause in stream_sentences([text]) for chunk in voice.synthesize(clause))
 
 
 async def manual(talk: Talk, **others: Any) -> None:

@@ -17,6 +17,7 @@ from lorgnette.assistant.live.events import (
     CaptureChanged,
     Looked,
     PartialHeard,
+    SpeechJudged,
     SpeechPaused,
     State,
     StateChanged,
@@ -136,8 +137,8 @@ def test_events_fit_the_schema() -> None:
     frame = Frame(np.zeros((4, 6, 3), np.uint8), 123)
     events = [
         StateChanged(State.LISTENING, "wake word"),
-        SpeechPaused(1, 0, None),
-        SpeechPaused(1, 0, 0.5),
+        SpeechPaused(1, 0),
+        SpeechJudged(1, 0, 0.5),
         PartialHeard(1, "what is", "on"),
         Looked(frame, 12.5, cached=False),
         AnswerBegan(1, 0, None, None),
