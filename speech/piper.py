@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from lorgnette.device.session import OnnxSession
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.sentences import split_sentences
 from lorgnette.speech.spoken_form import spoken_form
+from lorgnette.speech.vits import Samples, VitsVoice
 from lorgnette.speech.whisper import SpeechModelError
+
+_FULL_VOICE = 0.9
+_LOUD_SENTENCE = "A man and a woman are walking a dog along the road."
+"""Spoken once when a voice is opened: one gain for all that it says, since what is heard before the rest is computed
+cannot wait for the rest's loudest sample."""
 
 
 class PiperSynthesizer:
@@ -32,32 +37,42 @@ class PiperSynthesizer:
             raise SpeechModelError(
                 f"{voice_dir} is not a voice: it must hold one .onnx and its .onnx.json", "lorgnette models pull"
             )
-        self._voice = _load(models[0], threads)
+        self._voice = VitsVoice(models[0], threads)
+        self._letters = _letters(models[0])
         self._speed = speed
-        self._language = str(self._voice.config.espeak_voice).partition("-")[0]
+        self._language = str(self._letters.config.espeak_voice).partition("-")[0]
+        self._gain = _FULL_VOICE / self._peak(_LOUD_SENTENCE)
 
     @property
     def rate_hz(self) -> int:
-        return int(self._voice.config.sample_rate)
+        return int(self._letters.config.sample_rate)
 
     def synthesize(self, text: str) -> Iterator[AudioChunk]:
-        """As Synthesizer.synthesize; each chunk is float32 at the voice's rate (22,050 Hz for medium voices)."""
-        from piper.config import SynthesisConfig
-
-        settings = SynthesisConfig(length_scale=self._voice.config.length_scale / self._speed)
+        """As Synthesizer.synthesize; each chunk is float32 at the voice's rate (22,050 Hz for medium voices). A clause
+        comes in several chunks, the first one a quarter of a second long."""
         for sentence in split_sentences(spoken_form(text, self._language)):
-            for piece in self._voice.synthesize(sentence, settings):
-                yield AudioChunk(np.asarray(piece.audio_float_array, np.float32), self.rate_hz)
+            for samples in self._spoken(sentence):
+                yield AudioChunk(np.clip(samples * self._gain, -1.0, 1.0), self.rate_hz)
+
+    def _spoken(self, sentence: str) -> Iterator[Samples]:
+        config = self._letters.config
+        length = config.length_scale / self._speed
+        for phonemes in self._letters.phonemize(sentence):
+            if phonemes:
+                ids = self._letters.phonemes_to_ids(phonemes)
+                yield from self._voice.synthesize(ids, config.noise_scale, length, config.noise_w_scale)
+
+    def _peak(self, sentence: str) -> np.float32:
+        return np.float32(max((np.abs(samples).max() for samples in self._spoken(sentence)), default=_FULL_VOICE))
 
 
-def _load(model: Path, threads: int) -> Any:
+def _letters(model: Path) -> Any:
+    """Piper's way from letters to phonemes, which wants no session."""
     from piper import PiperVoice
     from piper.config import PiperConfig
 
-    # PiperVoice.load opens a session with its own spinning threads; the voice takes any session, so it gets ours.
-    session = OnnxSession(model, threads).raw
     try:
         config = PiperConfig.from_dict(json.loads(model.with_suffix(".onnx.json").read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise SpeechModelError(f"the voice's {model.name}.json is broken", "lorgnette models verify") from error
-    return PiperVoice(session=session, config=config)
+    return PiperVoice(session=None, config=config)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lorgnette.device.session import Array, OnnxSession
+from lorgnette.device.session import Array, OnnxSession, SessionError
 
 Samples = npt.NDArray[np.float32]
 
@@ -76,9 +76,13 @@ class VitsVoice:
 def _cut(model_file: Path) -> tuple[bytes, bytes] | None:
     """The graph up to the decoder's input and from there on; None where more than frames goes into the decoder."""
     import onnx
+    from google.protobuf.message import DecodeError
     from onnx.utils import Extractor
 
-    model: Any = onnx.load(str(model_file))
+    try:
+        model: Any = onnx.load(str(model_file))
+    except DecodeError as error:
+        raise SessionError(f"cannot open the model {model_file}: it is no ONNX file", "fetch it again") from error
     first = next((node for node in model.graph.node if node.name == _DECODER), None)
     inputs = [one.name for one in model.graph.input]
     if first is None or "sid" in inputs:

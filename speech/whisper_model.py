@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
 
 Features = npt.NDArray[np.float32]
 
 _FRAMES_PER_S = 100
 _WINDOWS_S = ((6.0, 10), (13.0, 15))
 """The longest sound, and the window that it is encoded in; whatever is longer gets 30 s. The encoder's cost grows
-faster than its window: 15 s take a quarter of the time that 30 s take, and 10 s a seventh. Below 8 s the model begins to
-repeat itself, and in a window that is nearly full it leaves words out."""
+faster than its window: 15 s take a quarter of the time that 30 s take, and 10 s a seventh. Below 8 s the model begins
+to repeat itself, and in a window that is nearly full it leaves words out."""
 _REPEATED_WORDS = 3
 
 
@@ -39,23 +40,33 @@ class OneEncodingModel(WhisperModel):  # type: ignore[misc]
             self._window = features
         return self._encoding
 
-    def detect(self, samples: npt.NDArray[np.float32]) -> dict[str, float]:
-        """Probabilities of the languages of the first 30 s of `samples` (16 kHz), by code, the likeliest first."""
+    def detect(self, samples: npt.NDArray[np.float32], whole: bool = False) -> dict[str, float]:
+        """Probabilities of the languages of the first 30 s of `samples` (16 kHz), by code, the likeliest first. With
+        `whole` they, and the transcription of the same samples, come of the 30 s window."""
         # Transcription leaves the last column, which is padding, out of its window: doing so too gives the same window.
         features = self.feature_extractor(samples)[..., :-1]
+        if whole:
+            self._encode_whole(pad_or_trim(features))
         _, _, every = self.detect_language(features=features)
         return dict(every)
 
     def generate_with_fallback(self, encoder_output: Any, prompt: list[int], tokenizer: Any, options: Any) -> Any:
         """As faster-whisper's: the result, its average log-probability, temperature and compression ratio."""
-        whole = self._window
-        if whole is not None and encoder_output.shape[1] * self.input_stride < whole.shape[-1]:
+        if self._window is not None and self._is_short(encoder_output):
             once = replace(options, temperatures=options.temperatures[:1])
             found = super().generate_with_fallback(encoder_output, prompt, tokenizer, once)
             if not _is_doubtful(found, tokenizer, options):
                 return found
-            encoder_output = self._encoding = super().encode(whole)
+            encoder_output = self._encode_whole(self._window)
         return super().generate_with_fallback(encoder_output, prompt, tokenizer, options)
+
+    def _encode_whole(self, features: Features) -> Any:
+        if self._is_short(self.encode(features)):
+            self._encoding = super().encode(features)
+        return self._encoding
+
+    def _is_short(self, encoding: Any) -> bool:
+        return bool(encoding.shape[1] * self.input_stride < self.feature_extractor.nb_max_frames)
 
     def _short_window(self, features: Features) -> Features:
         sounding = np.flatnonzero(features.any(axis=0))
