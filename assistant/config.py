@@ -111,15 +111,15 @@ class LiveConfig:
     """
 
     start: str = _one_of("wake", "wake", "open", "push")
-    wake_word: str = "hey_jarvis"
+    wake_word: str = "alexa"
     echo: str = _one_of("cancel", "cancel", "headset")
     follow_up_s: float = _between(6.0, 0.0, 120.0)
     patience_s: float = _between(8.0, 1.0, 120.0)
     end_of_turn: str = "smart-turn-v3"
     soft_end_s: float = _between(0.096, 0.032, 2.0)
-    finished_s: float = _between(0.192, 0.032, 5.0)
-    unfinished_s: float = _between(1.2, 0.1, 10.0)
-    finished_probability: float = _between(0.5, 0.0, 1.0)
+    ask_s: float = _between(0.16, 0.032, 5.0)
+    unfinished_s: float = _between(1.6, 0.1, 10.0)
+    finished_probability: float = _between(0.3, 0.0, 1.0)
     interrupt_s: float = _between(0.25, 0.03, 2.0)
     look_ahead: bool = True
     partials: bool = True

@@ -1,6 +1,6 @@
 """A conversation as the wearer has it: end of their speech to the first sound of the answer, and how fast it yields.
 
-    python benchmarks/live.py [--turns 30] [--without look_ahead] [--interruptions 10] [--set live.finished_s=0.3]
+    python benchmarks/live.py [--turns 30] [--without look_ahead] [--interruptions 10] [--set live.ask_s=0.3]
 
 The live assistant, warm, in a room of files at the pace of life: the shipped questions are asked aloud one after the
 other, each about a picture that it has not seen before, in frames no two of which are the same. "Heard" is measured on

@@ -24,18 +24,18 @@ _BEFORE_S = 0.4
 class TurnTakingSettings:
     """Times are silences in seconds, from the last frame with speech in it.
 
-    After `soft_end_s` comes a soft end. The end-of-turn model is asked in the next frame, when whoever drafts an answer
-    has begun, and again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends as soon as
-    the silence has lasted `finished_s`, otherwise after `patience_s`. Speech that begins less than `reopen_s` after an
-    end goes on with that turn. What has less than `shortest_s` of speech in it was a click. A turn is cut at
-    `longest_s`.
+    After `soft_end_s` comes a soft end: whoever drafts an answer begins. After `ask_s` the end-of-turn model is asked, and
+    again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends, otherwise after
+    `patience_s`. Speech that begins less than `reopen_s` after an end goes on with that turn. What has less than
+    `shortest_s` of speech in it was a click. A turn is cut at `longest_s`. The model's times and probability are those
+    that benchmarks/end_of_turn.py chose.
     """
 
     soft_end_s: float = 0.096
-    finished_s: float = 0.192
-    patience_s: float = 1.2
-    ask_again_s: float = 0.16
-    finished_probability: float = 0.5
+    ask_s: float = 0.16
+    ask_again_s: float = 0.256
+    finished_probability: float = 0.3
+    patience_s: float = 1.6
     reopen_s: float = 0.8
     shortest_s: float = 0.096
     longest_s: float = 30.0
@@ -159,8 +159,8 @@ class TurnTaker:
             events += self._soften()
         elif self._paused and not self._sounds_finished and silence_s >= self._ask_at_s - FRAME_S / 2:
             events += self._ask(silence_s)
-        deadline_s = self._settings.finished_s if self._sounds_finished else self._settings.patience_s
-        if self._paused and (silence_s >= deadline_s - FRAME_S / 2 or too_long):
+        is_over = self._sounds_finished or too_long or silence_s >= self._settings.patience_s - FRAME_S / 2
+        if self._paused and is_over:
             events += self._end()
         return events
 
@@ -215,11 +215,12 @@ class TurnTaker:
         self._paused = True
         self._revision += 1
         self._sounds_finished = False
-        self._ask_at_s = (self._silent_frames + 1) * FRAME_S
+        # Not in the same frame: the draft is not to wait for the model.
+        self._ask_at_s = max(self._settings.ask_s, (self._silent_frames + 1) * FRAME_S)
         return [Paused(self.sound, self._revision, self._speech_end_ns)]
 
     def _ask(self, silence_s: float) -> list[TurnEvent]:
-        """Have the model judge the turn so far, which decides how much silence ends it."""
+        """Have the model judge the turn so far."""
         if self._end_of_turn is None:
             return []
         self._ask_at_s = silence_s + self._settings.ask_again_s

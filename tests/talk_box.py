@@ -89,7 +89,7 @@ class Talk:
     def ask(self, hertz: int, turn: int) -> None:
         """Say it, fall silent and wait for the answer to be heard."""
         self.say(hertz)
-        self.pause(1.3)
+        self.pause(1.7)
         self.watch.wait(SpeakingBegan, where=lambda event: event.turn == turn)
 
     def wait_for_end(self, turn: int) -> SpeakingEnded:

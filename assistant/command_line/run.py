@@ -6,7 +6,7 @@ examples:
   lorgnette run --camera photo.jpg --start push
   lorgnette run --json > talk.jsonl
 
-Say the wake word ("hey jarvis"), then ask; for a few seconds after an answer you can go on without it. Say "stop" or
+Say the wake word ("Alexa"), then ask; for a few seconds after an answer you can go on without it. Say "stop" or
 "repeat" at any time, or talk over the answer. On the terminal, Enter is the button of the glasses, a line of text is a
 question in writing, and Ctrl-C ends the talk. With --json every event is a line on standard output.
 """

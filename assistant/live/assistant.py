@@ -85,7 +85,10 @@ class LiveAssistant:
         self._empty = False
         self._troubles: set[str] = set()
         taking = TurnTakingSettings(
-            settings.soft_end_s, settings.finished_s, settings.unfinished_s, settings.finished_probability
+            settings.soft_end_s,
+            settings.ask_s,
+            finished_probability=settings.finished_probability,
+            patience_s=settings.unfinished_s,
         )
         taker = TurnTaker(parts.detector, parts.end_of_turn, taking)
         self._dialogue = dialogue = Dialogue(taker, parts.wake_word, settings, self._tell, self._keep)

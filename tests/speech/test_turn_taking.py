@@ -146,10 +146,10 @@ def test_what_sounds_finished_ends_soon_and_what_does_not_gets_time() -> None:
     finished, unfinished = wearer(0.8), wearer(0.2)
     for me in (finished, unfinished):
         me.speak(20)
-        me.pause(round(SETTINGS.finished_s / FRAME_S))
+        me.pause(round(SETTINGS.ask_s / FRAME_S))
     assert kinds(event for _, event in finished.told) == [Began, Paused, Judged, Ended]
     assert kinds(event for _, event in unfinished.told) == [Began, Paused, Judged]
-    rest = round((SETTINGS.patience_s - SETTINGS.finished_s) / FRAME_S)
+    rest = round((SETTINGS.patience_s - SETTINGS.ask_s) / FRAME_S)
     assert set(kinds(unfinished.pause(rest - 2))) == {Judged}
     assert Ended(1) in unfinished.pause(3)
     judged = [event for me in (finished, unfinished) for _, event in me.told if isinstance(event, Judged)]
@@ -157,10 +157,10 @@ def test_what_sounds_finished_ends_soon_and_what_does_not_gets_time() -> None:
 
 
 def test_what_comes_to_sound_finished_in_the_silence_ends_then() -> None:
-    model = Opinions(0.2, 0.3, 0.9)
+    model = Opinions(0.1, 0.2, 0.9)
     me = Wearer(TurnTaker(LevelDetector(), model))
     me.speak(20)
-    asked = [round((SETTINGS.soft_end_s + FRAME_S + again * SETTINGS.ask_again_s) / FRAME_S) for again in range(3)]
+    asked = [round((SETTINGS.ask_s + again * SETTINGS.ask_again_s) / FRAME_S) for again in range(3)]
     assert Ended not in kinds(me.pause(asked[2] - 1))
     assert kinds(me.pause(1)) == [Judged, Ended]
     assert [len(frames_of(sound)) - 20 for sound in model.sounds] == asked
@@ -173,7 +173,7 @@ def test_the_model_hears_the_whole_turn_after_each_soft_end() -> None:
     me.pause(6)
     me.speak(10)
     me.pause(6)
-    assert [frames_of(sound) for sound in model.sounds] == [list(range(14)), list(range(30))]
+    assert [frames_of(sound) for sound in model.sounds] == [list(range(15)), list(range(31))]
     assert kinds(event for _, event in me.told) == [Began, Paused, Judged, Resumed, Paused, Judged, Ended]
 
 
@@ -186,7 +186,7 @@ def test_going_on_makes_the_draft_stale_and_a_new_revision() -> None:
     second = paused(me.pause(3))
     assert second.revision == 2
     assert frames_of(second.sound) == list(range(33))
-    assert me.pause(40) == [Ended(2)]
+    assert me.pause(50) == [Ended(2)]
 
 
 def test_speech_soon_after_the_end_opens_the_turn_again() -> None:
@@ -222,14 +222,14 @@ def test_a_turn_that_is_not_opened_again(how: str) -> None:
     pause = paused(me.pause(3))
     assert pause.revision == 1
     numbers = frames_of(pause.sound)
-    assert numbers[0] >= 16, "the turn before is not in it"
+    assert numbers[0] >= 15, "the turn before is not in it"
     assert numbers[-13:] == list(range(began, began + 13))
 
 
 def test_the_last_moment_in_which_a_turn_may_be_opened_again() -> None:
     me = wearer(0.9)
     me.speak(10)
-    me.pause(6)
+    me.pause(round(SETTINGS.ask_s / FRAME_S))
     me.pause(round(SETTINGS.reopen_s / FRAME_S) - 1)
     assert me.speak(1) == [Began(reopened=True)]
 

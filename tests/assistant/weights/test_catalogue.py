@@ -13,7 +13,14 @@ from lorgnette.assistant.config import Config
 from lorgnette.assistant.weights.catalogue import PackageSource, WeightsError, load_catalogue
 from lorgnette.assistant.weights.store import WeightStore
 
-EMBEDDED = {"smollm2-135m-instruct", "efficientnet-lite2", "whisper-base", "piper-en-us-joe-medium", "pp-ocrv6-small"}
+EMBEDDED = {
+    "smollm2-135m-instruct",
+    "efficientnet-lite2",
+    "whisper-base",
+    "piper-en-us-joe-medium",
+    "pp-ocrv6-small",
+    "smart-turn-v3",
+}
 
 
 def test_every_embedded_weight_has_a_package_a_second_source_and_a_licence() -> None:
@@ -22,7 +29,7 @@ def test_every_embedded_weight_has_a_package_a_second_source_and_a_licence() -> 
     for weight in catalogue.values():
         assert isinstance(weight.sources[0], PackageSource)
         assert len(weight.sources) + len(weight.references) >= 2
-        assert weight.licence.id in {"Apache-2.0", "MIT", "CC0-1.0"}
+        assert weight.licence.id in {"Apache-2.0", "BSD-2-Clause", "MIT", "CC0-1.0"}
         assert weight.licence.url.startswith("https://")
         assert weight.licence.attribution
 
