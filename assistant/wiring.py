@@ -76,16 +76,16 @@ class Wiring:
         from lorgnette.speech.voice_activity import SileroDetector
         from lorgnette.speech.wake_word import MicroWakeWord
 
-        live, threads = self.config.live, self.config.thread_count
+        live = self.config.live
         if live.end_of_turn:
             self.store().pull([live.end_of_turn])
         turns = self.turns(hear=True, speak=True)
         turns.ready()
         return LiveParts(
             turns,
-            detector=SileroDetector(threads=threads),
+            detector=SileroDetector(),
             echo=self.echo_canceller(),
-            end_of_turn=SmartTurn(self.store().path(live.end_of_turn), threads) if live.end_of_turn else None,
+            end_of_turn=SmartTurn(self.store().path(live.end_of_turn), threads=1) if live.end_of_turn else None,
             wake_word=MicroWakeWord(live.wake_word) if live.start == "wake" else None,
             language=self.config.speech.language or None,
         )
@@ -129,10 +129,8 @@ class Wiring:
     def bundle(self) -> ModelBundle:
         """The model's bundle; fetches weights and builds it when that was not done yet (about 20 s)."""
         from lorgnette.assistant.embedded_bundle import ready_bundle
-        from lorgnette.device.session import share_pool
 
         if self._bundle is None:
-            share_pool(self.config.thread_count)  # building opens sessions, and the first one settles the pool's size
             self._bundle = ready_bundle(self.config, self.store(), self._progress)
         return self._bundle
 

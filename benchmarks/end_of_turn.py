@@ -202,7 +202,7 @@ def main() -> None:
     args = parser.parse_args()
     config = load_config()
     model = SmartTurn(WeightStore.from_config(config).path("smart-turn-v3"), config.threads)
-    detector = SileroDetector(threads=config.threads)
+    detector = SileroDetector()
     speech = SpeechFolder(args.cache, args.kokoro)
     groups = {"espeak-ng and flite": OTHERS}
     if args.kokoro:

@@ -28,7 +28,7 @@ cannot wait for the rest's loudest sample."""
 class PiperSynthesizer:
     """The Piper voice in the folder `voice_dir`, which holds one NAME.onnx and its NAME.onnx.json.
 
-    It computes on the process's shared threads. `speed` 1.25 speaks a quarter faster.
+    `speed` 1.25 speaks a quarter faster.
     """
 
     def __init__(self, voice_dir: Path, threads: int = 0, speed: float = 1.0) -> None:

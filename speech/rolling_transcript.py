@@ -37,12 +37,15 @@ class RollingTranscript:
     def __init__(self, transcriber: Transcriber, language: str | None = None) -> None:
         self._transcriber = transcriber
         self._language = language
+        self.language = language
+        """What the last update took the language for; None before the first, where it is not given."""
         self._stable: list[str] = []
         self._before: list[str] = []
 
     def update(self, sound: AudioChunk) -> Partial:
         """Take in `sound`, all of the utterance so far. Raises as Transcriber.transcribe."""
         transcript = self._transcriber.transcribe(sound, self._language)
+        self.language = transcript.language
         words = transcript.text.split()
         agreed = _common_prefix(self._before, words)
         # A newer agreement on other words comes too late: the stable ones may have been acted upon.

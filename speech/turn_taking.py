@@ -24,8 +24,8 @@ _BEFORE_S = 0.4
 class TurnTakingSettings:
     """Times are silences in seconds, from the last frame with speech in it.
 
-    After `soft_end_s` comes a soft end: whoever drafts an answer begins. After `ask_s` the end-of-turn model is asked, and
-    again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends, otherwise after
+    After `soft_end_s` comes a soft end: whoever drafts an answer begins. After `ask_s` the end-of-turn model is asked,
+    and again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends, otherwise after
     `patience_s`. Speech that begins less than `reopen_s` after an end goes on with that turn. What has less than
     `shortest_s` of speech in it was a click. A turn is cut at `longest_s`. The model's times and probability are those
     that benchmarks/end_of_turn.py chose.

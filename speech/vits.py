@@ -31,7 +31,7 @@ _LONGEST_FRAMES = 192
 
 
 class VitsVoice:
-    """The voice in `model_file`, on the process's shared threads. One of several speakers is not cut: its decoder is
+    """The voice in `model_file`. One of several speakers is not cut: its decoder is
     told who speaks, too. Raises SessionError."""
 
     def __init__(self, model_file: Path, threads: int = 0) -> None:

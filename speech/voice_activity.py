@@ -35,10 +35,11 @@ class VoiceActivityDetector(Protocol):
 
 
 class SileroDetector:
-    """Silero VAD v6, as faster-whisper's wheel carries it; about 0.1 ms a frame on one core."""
+    """Silero VAD v6, as faster-whisper's wheel carries it; about 0.1 ms a frame on the caller's thread."""
 
-    def __init__(self, model_file: Path | None = None, threads: int = 0) -> None:
-        self._session = OnnxSession(model_file or _carried_model(), threads)
+    def __init__(self, model_file: Path | None = None) -> None:
+        # A second thread makes it slower.
+        self._session = OnnxSession(model_file or _carried_model(), threads=1)
         self.reset()
 
     def reset(self) -> None:

@@ -57,7 +57,7 @@ class WhisperTranscriber:
             raise SpeechModelError(f"{model_dir} lacks {', '.join(missing)}", "lorgnette models pull whisper-base")
         self._model = _load(model_dir, threads or available_cores())
         self._model.shortest_window_s = shortest_window_s
-        self._detector = detector or SileroDetector(threads=threads)
+        self._detector = detector or SileroDetector()
         self._usual_language = usual_language
         self._sure_probability = sure_probability
         self._beam_size = beam_size

@@ -34,8 +34,8 @@ _BULKY_HEIGHT, _BULKY_RATIO = 0.3, 1.5
 class TextReader:
     """The two networks at work. May be used by several threads.
 
-    There is one pool of threads for all models, so reading has no threads of its own to be limited to: what limits it
-    is how many pixels are looked at and how many lines are read, and that it runs only where somebody calls for it.
+    What limits reading is how many pixels are looked at and how many lines are read, and that it runs only where
+    somebody calls for it.
     """
 
     def __init__(self, detector: TextDetector, recognizer: TextRecognizer) -> None:

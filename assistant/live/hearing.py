@@ -66,10 +66,15 @@ class Hearing:
         assert isinstance(draft.asked, AudioChunk)
         self.current = draft
         draft.transcribe_start_ns = time.monotonic_ns()
-        text = self._transcriber().transcribe(draft.asked, self._language).text
+        text = self._transcriber().transcribe(draft.asked, self._language_of(draft.turn)).text
         draft.transcript_ns = time.monotonic_ns()
         self.current = None
         self._understood(draft, text)
+
+    def _language_of(self, turn: int) -> str | None:
+        """The language, where it is given, or was found out while the turn went on."""
+        rolling = self._rolling[1] if self._rolling is not None and self._rolling[0] == turn else None
+        return self._language or (rolling.language if rolling is not None else None)
 
     def _follow(self, work: Unfinished) -> Partial:
         if self._rolling is None or self._rolling[0] != work.turn:
