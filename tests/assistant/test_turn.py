@@ -59,7 +59,8 @@ def test_a_spoken_question_gets_a_spoken_answer() -> None:
     text = "".join(event.token.text for event in events if isinstance(event, Written))
     assert text == "You asked: What is this? The picture is 64 x 48."
     assert [e.sentence for e in events if isinstance(e, Spoken)] == [
-        "You asked: What is this?",
+        "You asked:",
+        "What is this?",
         "The picture is 64 x 48.",
     ]
     last = events[-1]
