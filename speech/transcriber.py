@@ -32,9 +32,9 @@ class Transcript:
 class Transcriber(Protocol):
     """Something that understands speech."""
 
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
-        """The words of `sound`, at any rate. `language` spares the detection. Raises InputError for a language that is
-        not known."""
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
+        """The words of `sound`, at any rate. `language` spares the detection; `hint` is an example of what may be said
+        here, where that is not the usual. Raises InputError for a language that is not known."""
         ...
 
 
@@ -47,7 +47,7 @@ class ScriptedTranscriber:
         self._language = language
         self._next = 0
 
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         text = self._texts[min(self._next, len(self._texts) - 1)]
         self._next += 1
         speech_s = sound.duration_s if text else 0.0

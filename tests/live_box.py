@@ -130,7 +130,7 @@ class ToneTranscriber:
     def __init__(self) -> None:
         self.broken = False
 
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         if self.broken:
             raise DeviceError("the transcriber broke", "mend it")
         words = " ".join(PHRASES[hertz] for hertz in tones(sound.samples))

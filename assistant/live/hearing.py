@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lorgnette.assistant.live.draft import Draft
 from lorgnette.assistant.live.mailbox import Mailbox, Overflow
+from lorgnette.assistant.live.words import OVER_ANSWER_HINT
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.rolling_transcript import Partial, RollingTranscript
 from lorgnette.speech.transcriber import Transcriber
@@ -66,7 +67,8 @@ class Hearing:
         assert isinstance(draft.asked, AudioChunk)
         self.current = draft
         draft.transcribe_start_ns = time.monotonic_ns()
-        text = self._transcriber().transcribe(draft.asked, self._language_of(draft.turn)).text
+        hint = OVER_ANSWER_HINT if draft.over else None
+        text = self._transcriber().transcribe(draft.asked, self._language_of(draft.turn), hint).text
         draft.transcript_ns = time.monotonic_ns()
         self.current = None
         self._understood(draft, text)

@@ -83,6 +83,9 @@ def _words(text: str) -> list[str]:
     return _NOT_WORDS.sub(" ", text.lower().replace("\u2019", "'").replace("-", " ")).split()
 
 
+OVER_ANSWER_HINT = "Stop. Stop, please. Be quiet. Say that again. Is there a dog in the picture?"
+"""What is said over an answer, for the transcriber: with questions alone for an example, it hears one in a "stop"."""
+
 NOTHING_TO_REPEAT = "I have not said anything yet."
 NO_ANSWER = "I can't tell."
 NO_MICROPHONE = "I can't hear you: the microphone has stopped."

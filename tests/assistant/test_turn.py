@@ -36,7 +36,7 @@ class Listener:
     def __init__(self, words: str) -> None:
         self._words = words
 
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         return Transcript(self._words, language or "en", 1.0, sound.duration_s, sound.duration_s)
 
 

@@ -45,7 +45,7 @@ class Listener:
     def __init__(self, words: str = "What is this?") -> None:
         self._words = words
 
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         words = self._words if np.abs(sound.samples).max() > 0.01 else ""
         return Transcript(words, language or "en", 1.0, sound.duration_s, sound.duration_s)
 

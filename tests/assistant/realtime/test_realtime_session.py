@@ -30,12 +30,12 @@ MANUAL = {"type": "session.update", "session": {"audio": {"input": {"turn_detect
 
 
 class Deaf:
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         raise InputError("nothing can be heard here")
 
 
 class Words:
-    def transcribe(self, sound: AudioChunk, language: str | None = None) -> Transcript:
+    def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         return Transcript("What is this?", language or "en", 1.0, sound.duration_s, sound.duration_s)
 
 
