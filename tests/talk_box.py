@@ -44,7 +44,7 @@ from lorgnette.speech.echo_canceller import Headset
 from lorgnette.speech.turn_taking import TurnTaker
 from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES
 
-OPEN = LiveConfig(start="open", partials=False)
+OPEN = LiveConfig(start="open", partials=False, echo="headset")
 PUSH = LiveConfig(start="push", partials=False)
 WOKEN = LiveConfig(start="wake", partials=False)
 

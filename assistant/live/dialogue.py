@@ -60,8 +60,6 @@ class Dialogue:
         self._eyes, self._hearing = eyes, hearing
         self._replies = Replies(thinking, mouth, self._tell, self._settings.interrupt_s)
 
-    # What the ears bring.
-
     def hear(self, chunk: AudioChunk) -> None:
         """The next 512 samples at 16 kHz, free of the assistant's own voice."""
         with self._lock:
@@ -85,7 +83,9 @@ class Dialogue:
             self._take_turn(earlier)
 
     def _take_turn(self, chunk: AudioChunk) -> None:
-        if self._replies.heard_s >= _REOPENABLE_S:
+        # What the canceller leaves of an answer's first sound must not open the question again.
+        reopenable_s = _REOPENABLE_S if self._settings.echo == "headset" else 0.0
+        if self._replies.is_audible and self._replies.heard_s >= reopenable_s:
             self._taker.settle()
         for event in self._taker.push(chunk):
             self._happen(event)
@@ -262,8 +262,6 @@ class Dialogue:
         """Fall silent and forget what was being answered."""
         with self._lock:
             self._replies.stop()
-
-    # Coming and going.
 
     def wake(self, awake: bool, reason: str) -> None:
         """Begin to hear, or stop hearing and fall silent."""
