@@ -124,7 +124,7 @@ class Turns:
         The picture is looked at while the question is being understood. Raises InputError where nothing was asked.
         """
         turn = _Turn(question, cancel, self._language, self._honesty)
-        return turn.run(self._engine, self._transcriber, self._synthesizer)
+        return turn.run(self._engine, self.transcriber, self._synthesizer)
 
 
 class _Turn:
@@ -151,7 +151,7 @@ class _Turn:
     def run(
         self,
         engine: Callable[[], Engine],
-        transcriber: Callable[[], Transcriber] | None,
+        transcriber: Callable[[], Transcriber],
         synthesizer: Callable[[], Synthesizer] | None,
     ) -> Iterator[Event]:
         seeing = Pending(lambda: self._see(engine()), "look")
@@ -175,9 +175,7 @@ class _Turn:
         started_ns = time.monotonic_ns()
         return engine.look(self._question.picture), started_ns, time.monotonic_ns()
 
-    def _hear(self, sound: AudioChunk, transcriber: Callable[[], Transcriber] | None) -> Transcript:
-        if transcriber is None:
-            raise InputError("a spoken question needs a transcriber", "ask in writing")
+    def _hear(self, sound: AudioChunk, transcriber: Callable[[], Transcriber]) -> Transcript:
         listener = transcriber()
         self._note(transcribe_start_at_ns=time.monotonic_ns())
         transcript = listener.transcribe(sound, self._language)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,17 @@ class Microphone(Protocol):
         The indicator burns exactly as long. Raises DeviceError where there is no microphone or it went away.
         """
         ...
+
+
+@contextmanager
+def listening(microphone: Microphone) -> Iterator[Iterator[AudioChunk]]:
+    """The chunks of `microphone`; leaving ends the capture at once, whatever kind of iterator the driver gives."""
+    with closing(_closable(microphone.chunks())) as chunks:
+        yield chunks
+
+
+def _closable(chunks: Iterator[AudioChunk]) -> Generator[AudioChunk, None, None]:
+    yield from chunks
 
 
 class WavMicrophone:

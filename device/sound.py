@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,3 +24,9 @@ class AudioChunk:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / self.rate_hz
+
+
+def joined(chunks: Sequence[AudioChunk], rate_hz: int) -> AudioChunk:
+    """`chunks`, all at `rate_hz`, end to end; it was taken when the first of them was."""
+    samples = [np.zeros(0, np.float32), *(chunk.samples for chunk in chunks)]
+    return AudioChunk(np.concatenate(samples), rate_hz, chunks[0].timestamp_ns if chunks else 0)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import closing
-
-import numpy as np
 
 from lorgnette.device.errors import InputError
-from lorgnette.device.microphone import Microphone
-from lorgnette.device.sound import AudioChunk
+from lorgnette.device.microphone import Microphone, listening
+from lorgnette.device.sound import AudioChunk, joined
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
 from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES, SpeechSwitch, VoiceActivityDetector
 
@@ -44,7 +40,7 @@ class Recorder:
         switch = SpeechSwitch(self._silence_s)
         before: deque[AudioChunk] = deque(maxlen=max(1, round(_BEFORE_S / FRAME_S)))
         taken: list[AudioChunk] = []
-        with closing(_closable(self._microphone.chunks())) as chunks:
+        with listening(self._microphone) as chunks:
             for number, chunk in enumerate(chunks):
                 speaking = switch.update(self._detector.probability(chunk.samples))
                 if speaking and not taken:
@@ -62,10 +58,4 @@ class Recorder:
                     break
         if not taken:
             raise InputError("the microphone fell silent before anybody spoke", "speak up, or check the microphone")
-        samples = np.concatenate([chunk.samples for chunk in taken])
-        return AudioChunk(samples, SPEECH_RATE_HZ, taken[0].timestamp_ns)
-
-
-def _closable(chunks: Iterator[AudioChunk]) -> Generator[AudioChunk, None, None]:
-    """A generator around `chunks`: closing it ends the capture at once, whatever kind of iterator the driver gives."""
-    yield from chunks
+        return joined(taken, SPEECH_RATE_HZ)

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from lorgnette.device.sound import AudioChunk
+from lorgnette.device.sound import AudioChunk, joined
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
 from lorgnette.speech.end_of_turn import EndOfTurnModel
 from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES, VoiceActivityDetector
@@ -140,7 +138,7 @@ class TurnTaker:
     @property
     def sound(self) -> AudioChunk:
         """The turn so far (16 kHz)."""
-        return _joined(self._taken)
+        return joined(self._taken, SPEECH_RATE_HZ)
 
     def push(self, chunk: AudioChunk) -> list[TurnEvent]:
         """Take in the next 512 samples at 16 kHz."""
@@ -245,9 +243,3 @@ class TurnTaker:
 
 def _end_ns(chunk: AudioChunk) -> int:
     return chunk.timestamp_ns + FRAME_SAMPLES * 1_000_000_000 // SPEECH_RATE_HZ
-
-
-def _joined(chunks: list[AudioChunk]) -> AudioChunk:
-    if not chunks:
-        return AudioChunk(np.zeros(0, np.float32), SPEECH_RATE_HZ)
-    return AudioChunk(np.concatenate([chunk.samples for chunk in chunks]), SPEECH_RATE_HZ, chunks[0].timestamp_ns)

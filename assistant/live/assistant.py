@@ -234,11 +234,12 @@ class LiveAssistant:
 
     def _failed(self, part: str, error: Exception) -> None:
         """A thread's work ended with this error; it is begun again soon."""
-        known = isinstance(error, LorgnetteError)
-        message, hint = (error.message, error.hint) if isinstance(error, LorgnetteError) else (repr(error), "")
+        message, hint = f"{part} failed: {error!r}", ""
+        if isinstance(error, LorgnetteError):
+            message, hint = error.message, error.hint
         if part not in self._troubles:
             self._troubles.add(part)
-            self._tell(Trouble(part, message if known else f"{part} failed: {message}", hint))
+            self._tell(Trouble(part, message, hint))
             self._dialogue.trouble(part, over=False)
             if part == "microphone":
                 self._dialogue.announce(NO_MICROPHONE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 
 from lorgnette.assistant.config import LiveConfig
@@ -48,10 +47,7 @@ class Attention:
     def hear(self, chunk: AudioChunk) -> bool:
         """Take in the next chunk; True where it completes the wake word."""
         self._recent.append(chunk)
-        if self._wake_word is None or not self._wake_word.heard(chunk.samples):
-            return False
-        self.woken_ns = time.monotonic_ns()
-        return True
+        return self._wake_word is not None and self._wake_word.heard(chunk.samples)
 
     def pass_time(self) -> bool:
         """A chunk has gone by without speech; True where nobody will speak any more."""

@@ -75,9 +75,8 @@ class Dialogue:
 
     def _be_woken(self) -> None:
         """The wake word, be it over an answer: what follows is a question."""
-        woken_ns = self._attention.woken_ns
         self._replies.stop()
-        self._attention.woken_ns = woken_ns
+        self._attention.woken_ns = time.monotonic_ns()
         self._listen("wake word")
         for earlier in self._attention.recent:
             self._take_turn(earlier)
@@ -275,7 +274,6 @@ class Dialogue:
             self._attention.button_held = False
             self._attention.rest()
             self._taker.reset()
-            self._settle(reason)
 
     def trouble(self, part: str, over: bool) -> None:
         """A part stopped working, or works again."""

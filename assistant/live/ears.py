@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable
 
-from lorgnette.device.microphone import Microphone
+from lorgnette.device.microphone import Microphone, listening
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.echo_canceller import EchoCanceller
 
@@ -54,15 +53,10 @@ class Ears:
                     self._changed.wait(_POLL_S)
 
     def _listen(self) -> None:
-        with closing(_closable(self._microphone.chunks())) as chunks:
+        with listening(self._microphone) as chunks:
             for number, chunk in enumerate(chunks):
                 if not self._open:
                     return
                 if number == 0:
                     self._works()
                 self._hear(self._echo.clean(chunk))
-
-
-def _closable(chunks: Iterator[AudioChunk]) -> Generator[AudioChunk, None, None]:
-    """A generator around `chunks`: closing it ends the capture at once, whatever kind of iterator the driver gives."""
-    yield from chunks
