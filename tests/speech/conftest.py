@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from lorgnette.assistant.config import load_config
@@ -25,6 +26,8 @@ def voice_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def voice(voice_dir: Path) -> PiperSynthesizer:
+    """Says everything a little differently each time, but the same in every run of the tests."""
+    onnxruntime.set_seed(0)
     return PiperSynthesizer(voice_dir)
 
 
