@@ -70,9 +70,13 @@ class ReadingConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpeechConfig:
-    """Names are those of the weights catalogue. `language` is a code such as "en" ("" to detect it)."""
+    """Names are those of the weights catalogue. `language` is a code such as "en" ("" to detect it).
+
+    `quick_transcriber` hears English first, and `transcriber` what that is not sure of ("" to leave it out).
+    """
 
     transcriber: str = "whisper-base"
+    quick_transcriber: str = "moonshine-tiny-en"
     language: str = ""
     beam_size: int = _between(5, 1, 20)
     voice: str = "piper-en-us-joe-medium"
@@ -116,9 +120,10 @@ class LiveConfig:
     follow_up_s: float = _between(6.0, 0.0, 120.0)
     patience_s: float = _between(8.0, 1.0, 120.0)
     end_of_turn: str = "smart-turn-v3"
-    soft_end_s: float = _between(0.096, 0.032, 2.0)
+    soft_end_s: float = _between(0.064, 0.032, 2.0)
     ask_s: float = _between(0.16, 0.032, 5.0)
     unfinished_s: float = _between(1.6, 0.1, 10.0)
+    whole_s: float = _between(0.8, 0.1, 10.0)
     finished_probability: float = _between(0.3, 0.0, 1.0)
     interrupt_s: float = _between(0.25, 0.03, 2.0)
     look_ahead: bool = True

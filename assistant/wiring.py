@@ -97,16 +97,16 @@ class Wiring:
 
     def weights(self) -> list[str]:
         """Names of the weights that the settings need for a spoken answer to a spoken question."""
-        speech = self.config.speech
-        names = [speech.transcriber] if speech.voice in VOICES else [speech.transcriber, speech.voice]
+        voice = self.config.speech.voice
+        names = [*self._transcribers(), *([] if voice in VOICES else [voice])]
         reader = self.config.reading.reader
         return names if self.config.engine.bundle else [*names, *EMBEDDED_WEIGHTS, *([reader] if reader else [])]
 
     def make_ready(self, *, hear: bool, speak: bool) -> None:
         """Have all weights and the bundle on this machine. Raises WeightsError or BundleError."""
-        speech = self.config.speech
-        wanted = [speech.transcriber] if hear else []
-        wanted += [speech.voice] if speak and speech.voice not in VOICES else []
+        voice = self.config.speech.voice
+        wanted = self._transcribers() if hear else []
+        wanted += [voice] if speak and voice not in VOICES else []
         if wanted:
             self.store().pull(wanted)
         if self.config.engine.bundle not in ENGINES:
@@ -166,11 +166,20 @@ class Wiring:
         return Honesty(calibration, chosen.hesitate_below)
 
     def transcriber(self) -> Transcriber:
+        from lorgnette.speech.cascade import CascadeTranscriber
+        from lorgnette.speech.moonshine import MoonshineTranscriber
         from lorgnette.speech.whisper import WhisperTranscriber
 
+        threads = self.config.thread_count
+        *quick, thorough = (self.store().path(name) for name in self._transcribers())
+        whisper = WhisperTranscriber(thorough, threads, beam_size=self.config.speech.beam_size)
+        return CascadeTranscriber(MoonshineTranscriber(quick[0], threads), whisper) if quick else whisper
+
+    def _transcribers(self) -> list[str]:
+        """The quick one, where it knows the language, and the thorough one."""
         speech = self.config.speech
-        folder = self.store().path(speech.transcriber)
-        return WhisperTranscriber(folder, self.config.thread_count, beam_size=speech.beam_size)
+        is_quick = speech.quick_transcriber and speech.language in ("", "en")
+        return [speech.quick_transcriber, speech.transcriber] if is_quick else [speech.transcriber]
 
     def synthesizer(self) -> Synthesizer:
         return VOICES.get(self.config.speech.voice, _piper)(self)

@@ -82,8 +82,22 @@ class Utterance:
     end_s: float
 
 
-def make_utterances(count: int, speech: SpeechFolder, voices: tuple[Voice, ...], seed: int) -> Iterator[Utterance]:
-    """A quarter have no pause. The others stop after "um", trailing off, or in the middle of the phrase, by turns."""
+def broken_anywhere(questions: list[str], seed: int) -> list[str]:
+    """`questions`, each with a | after its first word or a later one."""
+    rng = random.Random(seed)
+    cut = []
+    for question in questions:
+        words = question.split()
+        at = rng.randrange(1, len(words))
+        cut.append(f"{' '.join(words[:at])} | {' '.join(words[at:])}")
+    return cut
+
+
+def make_utterances(
+    count: int, speech: SpeechFolder, voices: tuple[Voice, ...], seed: int, questions: list[str] = BROKEN
+) -> Iterator[Utterance]:
+    """A quarter have no pause. The others, `questions` with a |, stop after "um", trailing off, or in the middle of the
+    phrase, by turns."""
     rng = random.Random(seed)
     noise = np.random.default_rng(seed)
     for number in range(count):
@@ -93,7 +107,7 @@ def make_utterances(count: int, speech: SpeechFolder, voices: tuple[Voice, ...],
             pieces = [speech.say(said, voice)]
         else:
             style = ("um", "trailing off", "mid-phrase")[number % 4]
-            said = BROKEN[number // 4 * 3 % len(BROKEN) + number % 4]
+            said = questions[(number // 4 * 3 + number % 4) % len(questions)]
             pieces = list(broken(said, style, speech, voice))
         gap_s = rng.uniform(0.3, 1.5)
         sound, pauses = spaced(pieces[0], 0.5, 0), []

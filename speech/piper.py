@@ -23,6 +23,8 @@ _FULL_VOICE = 0.9
 _LOUD_SENTENCE = "A man and a woman are walking a dog along the road."
 """Spoken once when a voice is opened: one gain for all that it says, since what is heard before the rest is computed
 cannot wait for the rest's loudest sample."""
+_AUDIBLE = 0.003
+_LEAD_S = 0.005
 
 
 class PiperSynthesizer:
@@ -49,10 +51,20 @@ class PiperSynthesizer:
 
     def synthesize(self, text: str) -> Iterator[AudioChunk]:
         """As Synthesizer.synthesize; each chunk is float32 at the voice's rate (22,050 Hz for medium voices). A clause
-        comes in several chunks, the first one a quarter of a second long."""
+        comes in several chunks, the first one a quarter of a second long. It begins with its first sound: the 50 ms of
+        silence that the voice has there would only be waited for."""
+        is_silent = True
         for sentence in split_sentences(spoken_form(text, self._language)):
             for samples in self._spoken(sentence):
-                yield AudioChunk(np.clip(samples * self._gain, -1.0, 1.0), self.rate_hz)
+                if is_silent:
+                    samples = self._without_lead(samples)
+                    is_silent = len(samples) == 0
+                if not is_silent:
+                    yield AudioChunk(np.clip(samples * self._gain, -1.0, 1.0), self.rate_hz)
+
+    def _without_lead(self, samples: Samples) -> Samples:
+        audible = np.flatnonzero(np.abs(samples) > _AUDIBLE)
+        return samples[max(0, audible[0] - round(_LEAD_S * self.rate_hz)) :] if len(audible) else samples[:0]
 
     def _spoken(self, sentence: str) -> Iterator[Samples]:
         config = self._letters.config

@@ -38,21 +38,26 @@ class RollingTranscript:
         self._transcriber = transcriber
         self._language = language
         self.language = language
-        """What the last update took the language for; None before the first, where it is not given."""
+        """What an update took the language for; None where it is not given and none could tell."""
         self._stable: list[str] = []
         self._before: list[str] = []
 
     def update(self, sound: AudioChunk) -> Partial:
         """Take in `sound`, all of the utterance so far. Raises as Transcriber.transcribe."""
         transcript = self._transcriber.transcribe(sound, self._language)
-        self.language = transcript.language
-        words = transcript.text.split()
+        if transcript.language_probability > 0:
+            self.language = transcript.language
+        if not transcript.heard_nothing:  # what cannot be made out changes nothing
+            self._take(transcript.text.split())
+        tentative = self._before[len(self._stable) :]
+        return Partial(" ".join(self._stable), " ".join(tentative), transcript)
+
+    def _take(self, words: list[str]) -> None:
         agreed = _common_prefix(self._before, words)
         # A newer agreement on other words comes too late: the stable ones may have been acted upon.
         if agreed[: len(self._stable)] == self._stable:
             self._stable = agreed
         self._before = words
-        return Partial(" ".join(self._stable), " ".join(words[len(self._stable) :]), transcript)
 
 
 def _common_prefix(left: list[str], right: list[str]) -> list[str]:

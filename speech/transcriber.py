@@ -15,7 +15,8 @@ class Transcript:
 
     `text` has no space at its ends and is empty when nobody spoke. `language` is a code such as "en", and
     `language_probability` is 1.0 where the language was given and not detected. `duration_s` is how long the recording
-    lasts, `speech_s` how much of it was taken for speech.
+    lasts, `speech_s` how much of it was taken for speech. `log_probability` is the natural logarithm, the mean over the
+    tokens, and 0.0 where nothing had to be guessed.
     """
 
     text: str
@@ -23,6 +24,7 @@ class Transcript:
     language_probability: float
     duration_s: float
     speech_s: float
+    log_probability: float = 0.0
 
     @property
     def heard_nothing(self) -> bool:

@@ -24,16 +24,18 @@ class TurnTakingSettings:
 
     After `soft_end_s` comes a soft end: whoever drafts an answer begins. After `ask_s` the end-of-turn model is asked,
     and again every `ask_again_s`: where it gives at least `finished_probability`, the turn ends, otherwise after
-    `patience_s`. Speech that begins less than `reopen_s` after an end goes on with that turn. What has less than
-    `shortest_s` of speech in it was a click. A turn is cut at `longest_s`. The model's times and probability are those
-    that benchmarks/end_of_turn.py chose.
+    `patience_s`, or after `whole_s` where the words are known and may be a whole turn. Speech that begins less than
+    `reopen_s` after an end goes on with that turn. What has less than `shortest_s` of speech in it was a click. A turn
+    is cut at `longest_s`. The model's times and probability, and `whole_s`, are those that benchmarks/end_of_turn.py
+    chose.
     """
 
-    soft_end_s: float = 0.096
+    soft_end_s: float = 0.064
     ask_s: float = 0.16
     ask_again_s: float = 0.256
     finished_probability: float = 0.3
     patience_s: float = 1.6
+    whole_s: float = 0.8
     reopen_s: float = 0.8
     shortest_s: float = 0.096
     longest_s: float = 30.0
@@ -116,14 +118,22 @@ class TurnTaker:
         self._deaf = False
         self._silent_frames = 0
         self._loud_frames = 0
+        self._silent_frames_at_end = 0
         self._speech_end_ns = 0
         self._sounds_finished = False
+        self._is_doubted = False
+        self._patience_s = self._settings.patience_s
         self._ask_at_s = 0.0
 
     @property
     def in_turn(self) -> bool:
         """Whether a turn has begun and not ended."""
         return self._speaking
+
+    @property
+    def revision(self) -> int:
+        """The last one that paused."""
+        return self._revision
 
     @property
     def is_loud(self) -> bool:
@@ -155,9 +165,13 @@ class TurnTaker:
         events: list[TurnEvent] = []
         if not self._paused and (silence_s >= self._settings.soft_end_s - FRAME_S / 2 or too_long):
             events += self._soften()
-        elif self._paused and not self._sounds_finished and silence_s >= self._ask_at_s - FRAME_S / 2:
+        elif (
+            self._paused
+            and not (self._sounds_finished or self._is_doubted)
+            and silence_s >= self._ask_at_s - FRAME_S / 2
+        ):
             events += self._ask(silence_s)
-        is_over = self._sounds_finished or too_long or silence_s >= self._settings.patience_s - FRAME_S / 2
+        is_over = self._sounds_finished or too_long or silence_s >= self._patience_s - FRAME_S / 2
         if self._paused and is_over:
             events += self._end()
         return events
@@ -165,6 +179,21 @@ class TurnTaker:
     def settle(self) -> None:
         """The turn that ended last is not to be reopened: speech from now on is a new turn."""
         self._previous = []
+
+    def weigh(self, unfinished: bool) -> bool:
+        """The words of the last revision are known. Where they are `unfinished` it was no end, whatever it sounded
+        like: the turn goes on, even if it ended just now, until speech or `patience_s` of silence. Returns whether it
+        does."""
+        if unfinished and self._previous:
+            self._taken, self._previous = self._previous, []
+            self._speaking = self._paused = True
+            self._silent_frames = self._silent_frames_at_end + round(self._since_end_s / FRAME_S)
+        self._is_doubted = unfinished and self._paused
+        if self._is_doubted:
+            self._sounds_finished = False
+        elif self._paused:
+            self._patience_s = min(self._settings.whole_s, self._settings.patience_s)
+        return self._is_doubted
 
     def end_now(self) -> list[TurnEvent]:
         """End the turn at once, as when a button is let go; the rest of the word that is being said is not heard."""
@@ -212,7 +241,8 @@ class TurnTaker:
             return [Dismissed()]
         self._paused = True
         self._revision += 1
-        self._sounds_finished = False
+        self._sounds_finished = self._is_doubted = False
+        self._patience_s = self._settings.patience_s
         # Not in the same frame: the draft is not to wait for the model.
         self._ask_at_s = max(self._settings.ask_s, (self._silent_frames + 1) * FRAME_S)
         return [Paused(self.sound, self._revision, self._speech_end_ns)]
@@ -230,7 +260,7 @@ class TurnTaker:
         self._previous, self._taken = self._taken, []
         self._since_end_s = 0.0
         self._speaking = self._paused = False
-        self._silent_frames = 0
+        self._silent_frames_at_end, self._silent_frames = self._silent_frames, 0
         self._before.clear()
         return [Ended(self._revision)]
 

@@ -94,8 +94,10 @@ class WhisperTranscriber:
             without_timestamps=is_short,
             initial_prompt=hint if is_short and language == self._usual_language else None,
         )
-        text = " ".join(segment.text.strip() for segment in segments).strip()
-        return Transcript(text, language, probability, sound.duration_s, speech.duration_s)
+        found = list(segments)
+        text = " ".join(segment.text.strip() for segment in found).strip()
+        log_probability = sum(segment.avg_logprob for segment in found) / max(1, len(found))
+        return Transcript(text, language, probability, sound.duration_s, speech.duration_s, log_probability)
 
     def _detect(self, samples: npt.NDArray[np.float32]) -> tuple[str, float]:
         probabilities: dict[str, float] = self._model.detect(samples)

@@ -51,22 +51,27 @@ class Registry:
 
     folder: Path
 
-    def publish(self, name: str, members: dict[str, bytes], version: str = "1.0") -> dict[str, Any]:
+    def publish(
+        self, name: str, members: dict[str, bytes], version: str = "1.0", platform: str = "any"
+    ) -> dict[str, Any]:
         """Puts a wheel there and returns its entry for a catalogue."""
         folder_name = name.replace("-", "_")
         info = f"{folder_name}-{version}.dist-info"
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: not-there\n"
         files = members | {
             f"{info}/METADATA": metadata.encode(),
-            f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-"
+            + platform.encode()
+            + b"\n",
         }
-        wheel = self.folder / f"{folder_name}-{version}-py3-none-any.whl"
+        wheel = self.folder / f"{folder_name}-{version}-py3-none-{platform}.whl"
         with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
             for path, content in files.items():
                 archive.writestr(path, content)
             archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in files) + f"{info}/RECORD,,\n")
         content = wheel.read_bytes()
-        return {"name": name, "version": version, "size": len(content), "sha256": sha256(content)}
+        entry = {"name": name, "version": version, "size": len(content), "sha256": sha256(content)}
+        return entry if platform == "any" else entry | {"platform": platform}
 
     def withdraw(self, name: str) -> None:
         for wheel in self.folder.glob(f"{name.replace('-', '_')}-*.whl"):

@@ -14,12 +14,11 @@ import json
 import sys
 import time
 
-from lorgnette.assistant.weights.store import WeightStore
+from lorgnette.assistant.wiring import Wiring
 from lorgnette.device.errors import InputError
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.sound_level import measure_level
 from lorgnette.device.source import source_name
-from lorgnette.speech.whisper import WhisperTranscriber
 
 _LIMIT_S = 600.0
 
@@ -38,14 +37,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{name} is silent", "check the microphone that recorded it")
     if level.is_clipped:
         print(f"lorgnette: {name} is overloaded, some words may be wrong (record it more quietly)", file=sys.stderr)
-    speech = args.config.speech
-    transcriber = WhisperTranscriber(
-        WeightStore.from_config(args.config).path(speech.transcriber),
-        threads=args.config.thread_count,
-        beam_size=speech.beam_size,
-    )
+    transcriber = Wiring(args.config).transcriber()
     started_s = time.monotonic()
-    transcript = transcriber.transcribe(sound, args.language or speech.language or None)
+    transcript = transcriber.transcribe(sound, args.language or args.config.speech.language or None)
     took_s = time.monotonic() - started_s
     if transcript.heard_nothing:
         raise InputError(f"nobody speaks in {name}", "speak closer to the microphone")

@@ -89,6 +89,7 @@ class LiveAssistant:
             settings.ask_s,
             finished_probability=settings.finished_probability,
             patience_s=settings.unfinished_s,
+            whole_s=settings.whole_s,
         )
         taker = TurnTaker(parts.detector, parts.end_of_turn, taking)
         self._dialogue = dialogue = Dialogue(taker, parts.wake_word, settings, self._tell, self._keep)

@@ -23,14 +23,12 @@ from lorgnette.assistant.live.history import History
 from lorgnette.assistant.live.mouth import Heard, Mouth
 from lorgnette.assistant.live.replies import Replies
 from lorgnette.assistant.live.thinking import Thinking
+from lorgnette.assistant.live.unfinished import is_unfinished
 from lorgnette.assistant.trace import TurnTrace, wall_clock
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.rolling_transcript import Partial
 from lorgnette.speech.turn_taking import Began, Dismissed, Ended, Judged, Paused, Resumed, TurnEvent, TurnTaker
 from lorgnette.speech.wake_word import WakeWordDetector
-
-_REOPENABLE_S = 0.8
-"""Once so much of an answer was heard, speech is about the answer and does not go on with the question."""
 
 
 class Dialogue:
@@ -58,7 +56,7 @@ class Dialogue:
 
     def connect(self, eyes: Eyes, hearing: Hearing, thinking: Thinking, mouth: Mouth) -> None:
         self._eyes, self._hearing = eyes, hearing
-        self._replies = Replies(thinking, mouth, self._tell, self._settings.interrupt_s)
+        self._replies = Replies(thinking, mouth, self._tell, self._settings)
 
     def hear(self, chunk: AudioChunk) -> None:
         """The next 512 samples at 16 kHz, free of the assistant's own voice."""
@@ -82,9 +80,7 @@ class Dialogue:
             self._take_turn(earlier)
 
     def _take_turn(self, chunk: AudioChunk) -> None:
-        # What the canceller leaves of an answer's first sound must not open the question again.
-        reopenable_s = _REOPENABLE_S if self._settings.echo == "headset" else 0.0
-        if self._replies.is_audible and self._replies.heard_s >= reopenable_s:
+        if self._replies.closes_question:
             self._taker.settle()
         for event in self._taker.push(chunk):
             self._happen(event)
@@ -149,6 +145,7 @@ class Dialogue:
             self._tell(events.QuestionHeard(draft.turn, draft.revision, text, kind))
             draft.question = text
             if kind in (words.QUESTION, words.REPEAT):
+                self._weigh(draft)
                 draft.reply = self.history.last_answer if kind == words.REPEAT else ""
                 self._replies.answer(draft)
             else:
@@ -156,6 +153,13 @@ class Dialogue:
                 if kind == words.STOP:
                     self._replies.stop()
             self._settle("question")
+
+    def _weigh(self, draft: Draft) -> None:
+        """It may have sounded finished, and cannot have been: then the wearer gets the time to go on."""
+        is_last = (draft.turn, draft.revision) == (self._asking.turn, self._taker.revision)
+        if is_last and self._taker.weigh(is_unfinished(draft.question)):
+            draft.end_of_turn_ns = None
+            self._tell(events.SpeechPaused(draft.turn, draft.revision))
 
     def _let_pass(self, draft: Draft) -> None:
         """What was said wants no answer."""

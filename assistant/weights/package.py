@@ -75,6 +75,7 @@ def _download(package: Package, attempt: Path, report: Report) -> Path:
     temporary.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command += ["--platform", package.platform] if package.platform else []
     command += ["--dest", str(wheels), "-r", str(requirements)]
     # pip unpacks in its temporary folder, and /tmp is often a small RAM disk.
     environment = os.environ | {"TMPDIR": str(temporary)}

@@ -9,6 +9,7 @@ import pytest
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.weights.store import WeightStore
+from lorgnette.speech.moonshine import MoonshineTranscriber
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.voice_activity import SileroDetector
 from lorgnette.speech.whisper import WhisperTranscriber
@@ -17,6 +18,11 @@ from lorgnette.speech.whisper import WhisperTranscriber
 @pytest.fixture(scope="session")
 def transcriber() -> WhisperTranscriber:
     return WhisperTranscriber(WeightStore.from_config(load_config()).path("whisper-base"))
+
+
+@pytest.fixture(scope="session")
+def moonshine() -> MoonshineTranscriber:
+    return MoonshineTranscriber(WeightStore.from_config(load_config()).path("moonshine-tiny-en"))
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,8 @@ def test_stable_words_only_grow_and_two_updates_said_them(texts: list[str]) -> N
     partials = heard(*texts)
     for before, after in pairwise(partials):
         assert after.stable.split()[: len(before.stable.split())] == before.stable.split()
-    pairs = [(one.split(), other.split()) for one, other in pairwise(texts)]
+    # An update in which nothing could be made out does not count.
+    pairs = [(one.split(), other.split()) for one, other in pairwise(text for text in texts if text.split())]
     for partial in partials:
         stable = partial.stable.split()
         assert not stable or any(one[: len(stable)] == stable == other[: len(stable)] for one, other in pairs)

@@ -27,6 +27,7 @@ from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES
 FRAME_NS = 32_000_000
 START_NS = 1_000_000_000
 SETTINGS = TurnTakingSettings()
+SOFT = round(SETTINGS.soft_end_s / FRAME_S)
 
 
 class LevelDetector:
@@ -111,12 +112,11 @@ def test_speech_pauses_softly_and_ends_after_patience() -> None:
     assert me.taker.in_turn and me.taker.is_loud
     assert me.speak(19) == []
     assert me.taker.speech_s == pytest.approx(20 * FRAME_S)
-    soft = round(SETTINGS.soft_end_s / FRAME_S)
-    assert me.pause(soft - 1) == []
+    assert me.pause(SOFT - 1) == []
     assert not me.taker.is_loud
     pause = paused(me.pause(1))
     assert pause.revision == 1
-    assert me.pause(40 - soft - 1) == []
+    assert me.pause(40 - SOFT - 1) == []
     assert me.taker.in_turn
     assert me.pause(1) == [Ended(1)]
     assert not me.taker.in_turn
@@ -126,19 +126,19 @@ def test_the_end_of_speech_is_that_of_the_last_frame_with_speech_in_it() -> None
     me = wearer()
     me.pause(7)
     me.speak(10)
-    assert paused(me.pause(3)).speech_end_ns == START_NS + 17 * FRAME_NS
+    assert paused(me.pause(SOFT)).speech_end_ns == START_NS + 17 * FRAME_NS
     me.speak(5)
     me.bring(2, 0.4)  # neither speech nor silence
-    assert paused(me.pause(3)).speech_end_ns == START_NS + 25 * FRAME_NS
+    assert paused(me.pause(SOFT)).speech_end_ns == START_NS + (22 + SOFT) * FRAME_NS
 
 
 def test_the_sound_has_what_came_before_and_the_pause_in_it() -> None:
     me = wearer()
     me.pause(40)
     me.speak(10)
-    pause = paused(me.pause(3))
+    pause = paused(me.pause(SOFT))
     before = round(0.4 / FRAME_S)
-    assert frames_of(pause.sound) == list(range(40 - before, 53))
+    assert frames_of(pause.sound) == list(range(40 - before, 50 + SOFT))
     assert pause.sound.timestamp_ns == START_NS + (40 - before) * FRAME_NS
 
 
@@ -177,15 +177,73 @@ def test_the_model_hears_the_whole_turn_after_each_soft_end() -> None:
     assert kinds(event for _, event in me.told) == [Began, Paused, Judged, Resumed, Paused, Judged, Ended]
 
 
+def test_words_that_ask_for_more_take_an_end_back() -> None:
+    me = wearer(0.9)
+    me.speak(20)
+    me.pause(round(SETTINGS.ask_s / FRAME_S))
+    assert not me.taker.in_turn
+    me.pause(2)  # until the words are known
+    assert me.taker.weigh(unfinished=True)
+    assert me.taker.in_turn
+    silence = round(SETTINGS.patience_s / FRAME_S) - round(SETTINGS.ask_s / FRAME_S) - 2
+    assert me.pause(silence - 1) == []  # and the model is not asked again
+    assert me.pause(1) == [Ended(1)]
+
+
+def test_speech_goes_on_after_an_end_that_was_taken_back() -> None:
+    me = wearer(0.9)
+    me.speak(20)
+    me.pause(round(SETTINGS.ask_s / FRAME_S) + 2)
+    assert me.taker.weigh(unfinished=True)
+    assert me.speak(5) == [Resumed(1)]
+    pause = paused(me.pause(SOFT))
+    assert pause.revision == 2
+    assert frames_of(pause.sound) == list(range(me.frames))
+
+
+def test_words_that_ask_for_more_keep_the_model_from_ending_the_turn() -> None:
+    me = wearer(0.9)
+    me.speak(20)
+    me.pause(SOFT)
+    assert me.taker.weigh(unfinished=True)
+    patience = round(SETTINGS.patience_s / FRAME_S)
+    assert me.pause(patience - SOFT - 1) == []
+    assert me.pause(1) == [Ended(1)]
+
+
+def test_words_that_may_be_whole_need_less_patience_until_more_is_said() -> None:
+    me = wearer(0.1)
+    me.speak(20)
+    whole = round(SETTINGS.whole_s / FRAME_S)
+    me.pause(SOFT)
+    assert not me.taker.weigh(unfinished=False)
+    me.pause(whole - SOFT - 1)
+    assert me.taker.in_turn
+    me.speak(5)
+    me.pause(whole)
+    assert me.taker.in_turn  # nobody has weighed these words
+    assert not me.taker.weigh(unfinished=False)
+    assert Ended(2) in me.pause(1)
+
+
+def test_words_are_not_weighed_once_the_turn_is_settled() -> None:
+    me = wearer(0.9)
+    me.speak(20)
+    me.pause(round(SETTINGS.ask_s / FRAME_S))
+    me.taker.settle()
+    assert not me.taker.weigh(unfinished=True)
+    assert not me.taker.in_turn
+
+
 def test_going_on_makes_the_draft_stale_and_a_new_revision() -> None:
     me = wearer()
     me.speak(10)
     assert paused(me.pause(10)).revision == 1
     assert me.speak(1) == [Resumed(1)]
     assert me.speak(9) == []
-    second = paused(me.pause(3))
+    second = paused(me.pause(SOFT))
     assert second.revision == 2
-    assert frames_of(second.sound) == list(range(33))
+    assert frames_of(second.sound) == list(range(30 + SOFT))
     assert me.pause(50) == [Ended(2)]
 
 
@@ -201,7 +259,7 @@ def test_speech_soon_after_the_end_opens_the_turn_again() -> None:
     assert again[-1] == Ended(2)
     # The silence between belongs to it, and so does all that was said.
     assert paused(again).revision == 2
-    assert frames_of(paused(again).sound) == list(range(34))
+    assert frames_of(paused(again).sound) == list(range(31 + SOFT))
 
 
 @pytest.mark.parametrize("how", ["too late", "settled", "reset"])
@@ -212,18 +270,18 @@ def test_a_turn_that_is_not_opened_again(how: str) -> None:
     if how == "too late":
         me.pause(round(SETTINGS.reopen_s / FRAME_S) + 1)
     elif how == "settled":
-        me.pause(3)
+        me.pause(SOFT)
         me.taker.settle()
     else:
         me.taker.reset()
     began = me.frames
     assert me.speak(1) == [Began(reopened=False)]
     me.speak(9)
-    pause = paused(me.pause(3))
+    pause = paused(me.pause(SOFT))
     assert pause.revision == 1
     numbers = frames_of(pause.sound)
     assert numbers[0] >= 15, "the turn before is not in it"
-    assert numbers[-13:] == list(range(began, began + 13))
+    assert numbers[-10 - SOFT :] == list(range(began, began + 10 + SOFT))
 
 
 def test_the_last_moment_in_which_a_turn_may_be_opened_again() -> None:
@@ -238,13 +296,13 @@ def test_a_click_is_dismissed_and_costs_no_later_turn_its_beginning() -> None:
     me = wearer()
     me.pause(20)
     me.speak(2)
-    assert me.pause(3) == [Dismissed()]
+    assert me.pause(SOFT) == [Dismissed()]
     assert not me.taker.in_turn
     began = me.frames
     me.speak(10)
-    pause = paused(me.pause(3))
+    pause = paused(me.pause(SOFT))
     assert pause.revision == 1
-    assert frames_of(pause.sound) == list(range(began - round(0.4 / FRAME_S), began + 13))
+    assert frames_of(pause.sound) == list(range(began - round(0.4 / FRAME_S), began + 10 + SOFT))
 
 
 def test_speech_that_never_pauses_is_cut() -> None:
@@ -312,7 +370,7 @@ def test_after_a_reset_nothing_is_left() -> None:
     assert me.taker.speech_s == 0
     assert len(me.taker.sound.samples) == 0
     me.speak(5)
-    assert frames_of(paused(me.pause(3)).sound) == list(range(30, 38))
+    assert frames_of(paused(me.pause(SOFT)).sound) == list(range(30, 35 + SOFT))
 
 
 @settings(deadline=None, max_examples=150)

@@ -16,6 +16,7 @@ from lorgnette.assistant.weights.store import WeightStore
 EMBEDDED = {
     "smollm2-135m-instruct",
     "efficientnet-lite2",
+    "moonshine-tiny-en",
     "whisper-base",
     "piper-en-us-joe-medium",
     "pp-ocrv6-small",

