@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorgnette.assistant.live.draft import Draft
-from lorgnette.assistant.live.mailbox import Mailbox, Overflow
+from lorgnette.assistant.live.mailbox import Mailbox
 from lorgnette.assistant.live.words import OVER_ANSWER_HINT
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.cascade import attempts, hasty
@@ -40,7 +40,7 @@ class Hearing:
         self._understood = understood
         self._partly = partly
         # Revisions of one turn make one another stale; more turns than that nobody has the breath to ask.
-        self._work: Mailbox[Draft | Unfinished] = Mailbox(8, Overflow.DROP_OLDEST)
+        self._work: Mailbox[Draft | Unfinished] = Mailbox(8)
         self._rolling: tuple[int, RollingTranscript] | None = None
         self.current: Draft | None = None
 

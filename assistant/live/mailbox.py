@@ -1,11 +1,10 @@
-"""Handing work from one thread to another: bounded, with a named policy for when it comes faster than it is done."""
+"""Handing work from one thread to another: bounded, and where it comes faster than it is done, the oldest gives way."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -13,28 +12,19 @@ Item = TypeVar("Item")
 _POLL_S = 0.1
 
 
-class Overflow(StrEnum):
-    """What gives way when a mailbox is full: the oldest item, or whoever puts one more in (that waits)."""
-
-    DROP_OLDEST = "drop oldest"
-    WAIT = "wait"
-
-
 class Mailbox(Generic[Item]):
-    """At most `room` items wait. Iterating takes them out, in order, until the mailbox is closed."""
+    """At most `room` items wait; one more drops the oldest. Iterating takes them out, in order, until the mailbox is
+    closed."""
 
-    def __init__(self, room: int, overflow: Overflow) -> None:
+    def __init__(self, room: int) -> None:
         self._items: deque[Item] = deque()
         self._room = room
-        self._overflow = overflow
         self._changed = threading.Condition()
         self._closed = False
 
     def put(self, item: Item) -> None:
         """Put one in. Does nothing once the mailbox is closed."""
         with self._changed:
-            while self._overflow is Overflow.WAIT and len(self._items) >= self._room and not self._closed:
-                self._changed.wait(_POLL_S)
             if self._closed:
                 return
             if len(self._items) >= self._room:
@@ -61,5 +51,4 @@ class Mailbox(Generic[Item]):
                 if self._closed:
                     return
                 item = self._items.popleft()
-                self._changed.notify_all()
             yield item

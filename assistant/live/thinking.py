@@ -9,7 +9,7 @@ from dataclasses import replace
 from lorgnette.assistant.live.draft import Draft
 from lorgnette.assistant.live.events import AnswerBegan, AnswerText, ClauseReady, LiveEvent, Trouble
 from lorgnette.assistant.live.eyes import EyesShut
-from lorgnette.assistant.live.mailbox import Mailbox, Overflow
+from lorgnette.assistant.live.mailbox import Mailbox
 from lorgnette.assistant.live.words import EYES_SHUT, NO_ANSWER, NO_CAMERA, WENT_WRONG
 from lorgnette.assistant.trace import TurnTrace, wall_clock
 from lorgnette.assistant.turn import Answered, Question, Spoken, Turns, Written
@@ -37,7 +37,7 @@ class Thinking:
         self._history = history
         self._tell = tell
         self._failed = failed
-        self._work: Mailbox[Draft] = Mailbox(1, Overflow.DROP_OLDEST)
+        self._work: Mailbox[Draft] = Mailbox(1)
         self._cancel = CancelScope()
         self.current: Draft | None = None
 
