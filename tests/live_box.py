@@ -57,8 +57,9 @@ PHRASES = {
     1500: "Say that again.",
     1750: "And the cat?",
     2000: "Hey Jarvis.",
+    2250: "What is the",
 }
-WHAT, RED, STOP, HUM, AGAIN, CAT, WAKE = PHRASES
+WHAT, RED, STOP, HUM, AGAIN, CAT, WAKE, OPENING = PHRASES
 
 
 def answer_to(hertz: int) -> str:

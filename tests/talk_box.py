@@ -28,6 +28,7 @@ from lorgnette.assistant.live.events import (
     QuestionHeard,
     SpeakingBegan,
     SpeakingEnded,
+    SpeechPaused,
     State,
 )
 from lorgnette.assistant.live.eyes import Eyes
@@ -47,6 +48,7 @@ from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES
 OPEN = LiveConfig(start="open", partials=False, echo="headset")
 PUSH = LiveConfig(start="push", partials=False)
 WOKEN = LiveConfig(start="wake", partials=False)
+_UNDERSTOOD_S = 2.0
 
 
 class Talk:
@@ -84,12 +86,22 @@ class Talk:
         self.bring(tone(hertz, seconds))
 
     def pause(self, seconds: float) -> None:
-        self.bring(AudioChunk(np.zeros(round(seconds / FRAME_S) * FRAME_SAMPLES, np.float32), 16_000))
+        """Silence. Sound is faster here than life: what was said is understood before most of it has passed."""
+        soft = min(seconds, 4 * FRAME_S)
+        self.bring(silence(soft))
+        late = time.monotonic() + _UNDERSTOOD_S  # or never: nobody may want the words any more
+        while self.watch.of(SpeechPaused) and not self._is_understood() and time.monotonic() < late:
+            time.sleep(0.005)
+        self.bring(silence(seconds - soft))
+
+    def _is_understood(self) -> bool:
+        last = self.watch.of(SpeechPaused)[-1]
+        return any((heard.turn, heard.revision) == (last.turn, last.revision) for heard in self.watch.of(QuestionHeard))
 
     def ask(self, hertz: int, turn: int) -> None:
         """Say it, fall silent and wait for the answer to be heard."""
         self.say(hertz)
-        self.pause(1.7)
+        self.pause(1.0)
         self.watch.wait(SpeakingBegan, where=lambda event: event.turn == turn)
 
     def wait_for_end(self, turn: int) -> SpeakingEnded:
@@ -97,6 +109,10 @@ class Talk:
 
     def wait_until_understood(self, revision: int) -> QuestionHeard:
         return self.watch.wait(QuestionHeard, where=lambda event: event.revision == revision)
+
+
+def silence(seconds: float) -> AudioChunk:
+    return AudioChunk(np.zeros(round(seconds / FRAME_S) * FRAME_SAMPLES, np.float32), 16_000)
 
 
 @contextmanager

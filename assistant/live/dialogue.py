@@ -144,8 +144,8 @@ class Dialogue:
             kind = words.kind(text, draft.over, draft.speech_s)
             self._tell(events.QuestionHeard(draft.turn, draft.revision, text, kind))
             draft.question = text
+            self._weigh(draft)
             if kind in (words.QUESTION, words.REPEAT):
-                self._weigh(draft)
                 draft.reply = self.history.last_answer if kind == words.REPEAT else ""
                 self._replies.answer(draft)
             else:

@@ -9,6 +9,7 @@ import pytest
 from live_box import (
     AGAIN,
     HUM,
+    OPENING,
     PHRASES,
     RED,
     STOP,
@@ -85,9 +86,9 @@ def test_the_answer_waits_for_the_end_of_the_turn() -> None:
         me.say(WHAT)
         me.pause(0.3)
         assert me.wait_until_understood(1).text == PHRASES[WHAT]
-        me.room.sleep(0.5)
+        me.room.sleep(0.3)
         assert not me.watch.of(SpeakingBegan) and not me.room.heard().samples.any()
-        me.pause(1.7)
+        me.pause(1.0)
         me.wait_for_end(1)
 
 
@@ -97,7 +98,7 @@ def test_who_goes_on_is_answered_as_a_whole() -> None:
         me.pause(0.3)
         me.wait_until_understood(1)
         me.say(RED)
-        me.pause(1.7)
+        me.pause(1.0)
         me.watch.wait(TurnDone)
     assert me.watch.of(SpeechResumed) == [SpeechResumed(1, 1)]
     assert [done.question for done in me.watch.of(TurnDone)] == [f"{PHRASES[WHAT]} {PHRASES[RED]}"]
@@ -105,12 +106,32 @@ def test_who_goes_on_is_answered_as_a_whole() -> None:
     assert len(me.watch.of(SpeakingBegan)) == 1
 
 
+def test_words_that_ask_for_more_are_waited_for_longer() -> None:
+    with talk(OPEN) as me:
+        me.say(OPENING)
+        me.pause(OPEN.whole_s + 0.4)
+        assert not me.watch.of(SpeakingBegan)
+        me.say(RED)
+        me.pause(1.0)
+        me.wait_for_end(1)
+    assert [done.question for done in me.watch.of(TurnDone)] == [f"{PHRASES[OPENING]} {PHRASES[RED]}"]
+    assert len(me.watch.of(SpeakingBegan)) == 1
+
+
+def test_words_that_ask_for_more_are_answered_when_nothing_comes() -> None:
+    with talk(OPEN) as me:
+        me.say(OPENING)
+        me.pause(OPEN.unfinished_s + 0.2)
+        me.wait_for_end(1)
+    assert [done.question for done in me.watch.of(TurnDone)] == [PHRASES[OPENING]]
+
+
 def test_who_goes_on_when_the_answer_has_just_begun_takes_the_turn_back() -> None:
     with talk(OPEN) as me:
         me.ask(WHAT, 1)
         me.say(RED)
         assert SpeechBegan(1, reopened=True) in me.watch.of(SpeechBegan)
-        me.pause(1.7)
+        me.pause(1.0)
         me.watch.wait(TurnDone, where=lambda done: PHRASES[RED] in done.question)
         eventually(lambda: me.state is State.LISTENING)
     assert me.dialogue.history.exchanges[-1] == Exchange(
@@ -123,7 +144,7 @@ def test_an_answer_that_was_taken_back_never_happened() -> None:
     with talk(OPEN) as me:
         me.ask(WHAT, 1)
         me.say(RED)
-        me.pause(1.7)
+        me.pause(1.0)
         me.watch.wait(TurnDone, where=lambda done: PHRASES[RED] in done.question)
     assert [exchange.question for exchange in me.dialogue.history.exchanges] == [f"{PHRASES[WHAT]} {PHRASES[RED]}"]
 
@@ -134,7 +155,7 @@ def test_mm_hm_over_an_answer_makes_it_quieter_and_wait_for_its_words_and_it_goe
         eventually(lambda: me.mouth.heard_s > 1.0)
         me.say(HUM, 0.3)
         assert me.watch.of(SpeakingDucked)[-1].ducked
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.wait(QuestionHeard, where=lambda event: event.kind == "backchannel").text == PHRASES[HUM]
         assert me.wait_for_end(1).said == answer_to(WHAT)
     assert [event.ducked for event in me.watch.of(SpeakingDucked)] == [True, False]
@@ -148,7 +169,7 @@ def test_a_long_mm_hm_holds_the_answer_and_it_goes_on() -> None:
         eventually(lambda: me.mouth.heard_s > 1.0)
         me.say(HUM, 0.5)
         assert me.mouth.is_held
-        me.pause(1.7)
+        me.pause(1.0)
         ended = me.wait_for_end(1)
     assert (ended.said, ended.interrupted) == (answer_to(WHAT), False)
     assert [event.paused for event in me.watch.of(SpeakingPaused)] == [True, False]
@@ -171,7 +192,7 @@ def test_a_question_over_an_answer_takes_its_place() -> None:
         me.ask(WHAT, 1)
         eventually(lambda: me.mouth.heard_s > 1.0)
         me.say(RED)
-        me.pause(1.7)
+        me.pause(1.0)
         first, second = me.wait_for_end(1), me.wait_for_end(2)
     assert first.interrupted and not second.interrupted
     words = first.said.split()
@@ -186,7 +207,7 @@ def test_stop_over_an_answer_stops_it() -> None:
         me.ask(WHAT, 1)
         eventually(lambda: me.mouth.heard_s > 1.0)
         me.say(STOP)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.wait_for_end(1).interrupted
         eventually(lambda: me.state is State.IDLE)
         assert not me.mouth.is_busy
@@ -212,7 +233,7 @@ def test_there_is_nothing_to_say_again() -> None:
 def test_a_cough_gets_no_answer() -> None:
     with talk(OPEN) as me:
         me.say(HUM)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.wait(QuestionHeard).kind == "backchannel"
         eventually(lambda: me.state is State.IDLE)
         me.room.sleep(0.5)
@@ -255,7 +276,7 @@ def test_partials_while_somebody_still_speaks() -> None:
         me.say(RED, 0.5)
         last = me.watch.wait(PartialHeard, 2)
         assert f"{last.stable} {last.tentative}".split() == f"{PHRASES[WHAT]} {PHRASES[RED]}".split()
-        me.pause(1.7)
+        me.pause(1.0)
         trace = me.watch.wait(TurnDone).trace
     assert trace.last_partial_at_ns is not None
 

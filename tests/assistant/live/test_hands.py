@@ -30,7 +30,7 @@ from lorgnette.assistant.live.events import (
 def test_without_a_button_nobody_listens_in_push_mode() -> None:
     with talk(PUSH) as me:
         me.say(WHAT)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.of(SpeechBegan) == []
         me.dialogue.press()
         assert me.state is State.LISTENING
@@ -63,7 +63,7 @@ def test_a_follow_up_needs_no_button_for_a_while() -> None:
         me.pause(PUSH.follow_up_s + 0.1)
         assert me.state is State.IDLE
         me.say(WHAT)
-        me.pause(1.7)
+        me.pause(1.0)
         assert {event.turn for event in me.watch.of(SpeechBegan)} == {1, 2}
 
 
@@ -118,7 +118,7 @@ def test_push_to_talk_lasts_as_long_as_the_button_is_held() -> None:
 def test_push_to_talk_without_a_word_is_nothing() -> None:
     with talk(PUSH) as me:
         me.dialogue.hold(True)
-        me.pause(1.7)
+        me.pause(1.0)
         me.dialogue.hold(False)
         assert me.state is State.IDLE
         assert me.watch.of(SpeechBegan) == []
@@ -139,7 +139,7 @@ def test_holding_the_button_stops_an_answer() -> None:
 def test_the_wake_word_and_the_question_in_one_breath() -> None:
     with talk(WOKEN) as me:
         me.say(RED)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.of(SpeechBegan) == []
         me.say(WAKE, 0.3)
         assert me.watch.of(StateChanged)[-1].state is State.LISTENING
@@ -153,13 +153,13 @@ def test_the_wake_word_and_the_question_in_one_breath() -> None:
 def test_after_the_wake_word_alone_the_question_may_come_later() -> None:
     with talk(WOKEN) as me:
         me.say(WAKE, 0.3)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.wait(QuestionHeard).kind == "backchannel"
         eventually(lambda: me.state is State.LISTENING)
         me.pause(2.0)
         assert me.state is State.LISTENING
         me.say(WHAT)
-        me.pause(1.7)
+        me.pause(1.0)
         assert me.watch.wait(TurnDone).question == PHRASES[WHAT]
 
 
@@ -170,7 +170,7 @@ def test_after_an_answer_to_a_woken_question_the_wake_word_is_not_needed_and_not
         me.wait_for_end(1)
         eventually(lambda: me.state is State.LISTENING)
         me.say(CAT)
-        me.pause(1.7)
+        me.pause(1.0)
         second = me.watch.wait(TurnDone, 2)
     assert second.question == PHRASES[CAT]
     assert second.trace.wake_at_ns is None
@@ -181,7 +181,7 @@ def test_asleep_nothing_is_heard() -> None:
         me.dialogue.wake(False, "folded")
         assert me.state is State.ASLEEP
         me.say(WHAT)
-        me.pause(1.7)
+        me.pause(1.0)
         me.dialogue.press()
         me.dialogue.hold(True)
         assert me.watch.of(SpeechBegan) == []
@@ -227,7 +227,7 @@ def test_a_question_in_writing_while_somebody_speaks_is_a_turn_of_its_own() -> N
         me.say(RED)
         me.dialogue.ask("Hello?")
         me.say(WHAT)
-        me.pause(1.7)
+        me.pause(1.0)
         eventually(lambda: me.state is State.LISTENING)
     by_turn = {event.turn: event.text for event in me.watch.of(QuestionHeard)}
     assert by_turn[2] == "Hello?"
@@ -242,7 +242,7 @@ def test_an_announcement_is_made_unless_somebody_speaks() -> None:
         assert me.dialogue.history.exchanges == ()
         me.say(WHAT)
         me.dialogue.announce("It is hot.")
-        me.pause(1.7)
+        me.pause(1.0)
         me.watch.wait(TurnDone, where=lambda done: done.question == PHRASES[WHAT])
         me.dialogue.announce("It is hot.")
     assert [event.said for event in me.watch.of(SpeakingEnded) if not event.interrupted] == [
