@@ -10,9 +10,6 @@ import numpy.typing as npt
 from lorgnette.device.errors import DeviceError, InputError
 
 WAKE_WORDS = ("okay_nabu", "hey_jarvis", "hey_mycroft", "alexa")
-_SURE = {"alexa": 0.95}
-"""Mean probability over five steps from which on a word counts as heard, where its model's own 0.9 is not the best:
-this one halves what "election day" wakes and still hears 98 % of the calls."""
 
 
 class WakeWordDetector(Protocol):
@@ -74,5 +71,4 @@ def _load(name: str) -> tuple[Any, Any]:
         raise DeviceError(
             f"the wake word {name!r} cannot be loaded: {error}", "pip install pymicro-wakeword"
         ) from error
-    model.probability_cutoff = _SURE.get(name, model.probability_cutoff)
     return model, pymicro_wakeword.MicroWakeWordFeatures()
