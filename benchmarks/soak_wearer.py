@@ -132,10 +132,10 @@ class Soak:
         self._room.sleep(end_s - self._room.now_s)
         return words
 
-    def _answered(self, asked: str, began: int, ended: int) -> bool:
-        """Wait for an answer that begins after `began` others, and for its end."""
+    def _answered(self, asked: str, began: int) -> bool:
+        """Wait for an answer that begins after `began` others, and for the end of all."""
         if self._until(lambda: self._tally.began > began, _PATIENCE_S) and self._until(
-            lambda: self._tally.ended > ended and self._is_at_rest(), _PATIENCE_S
+            lambda: self._tally.ended >= self._tally.began and self._is_at_rest(), _PATIENCE_S
         ):
             self.outcomes[f"{self._name}: answered"] += 1
             return True
@@ -146,14 +146,14 @@ class Soak:
         return False
 
     def _asks(self) -> None:
-        began, ended = self._tally.began, self._tally.ended
-        self._answered(self._say(), began, ended)
+        began = self._tally.began
+        self._answered(self._say(), began)
         self._room.sleep(self._chance.uniform(0.5, 4))
 
     def _writes(self) -> None:
-        began, ended, words = self._tally.began, self._tally.ended, self._chance.choice(QUESTIONS)
+        began, words = self._tally.began, self._chance.choice(QUESTIONS)
         self._assistant.ask(words)
-        self._answered(words, began, ended)
+        self._answered(words, began)
 
     def _begins_long_answer(self) -> bool:
         """Whether an answer is being heard that is long enough to be interrupted."""
@@ -165,8 +165,8 @@ class Soak:
     def _interrupts(self) -> None:
         if self._begins_long_answer():
             self._room.sleep(self._chance.uniform(0.3, 2))
-            began, ended = self._tally.began, self._tally.ended
-            self._answered(self._say(), began, ended + 1)
+            began = self._tally.began
+            self._answered(self._say(), began)
 
     def _stops(self) -> None:
         if self._begins_long_answer():

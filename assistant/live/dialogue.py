@@ -141,7 +141,7 @@ class Dialogue:
                 return
             if draft.wake_ns is not None:
                 text = words.without_wake_word(text, self._attention.phrase)
-            kind = words.kind(text, draft.over, draft.speech_s)
+            kind = words.kind(text, draft.over, draft.speech_s, draft.log_probability)
             self._tell(events.QuestionHeard(draft.turn, draft.revision, text, kind))
             draft.question = text
             self._weigh(draft)

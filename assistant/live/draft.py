@@ -30,6 +30,7 @@ class Draft:
     transcribe_start_ns: int | None = None
     transcript_ns: int | None = None
     question: str = ""
+    log_probability: float = 0.0  # of its words, the transcriber's
     understood: bool = False  # and found to be something that gets an answer
     reply: str = ""  # words that are to be said as they are, in place of an answer
     speech_s: float = 0.0

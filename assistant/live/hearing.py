@@ -72,7 +72,7 @@ class Hearing:
         for attempt in attempts(self._transcriber()):
             heard = None if draft.is_stale else attempt(draft.asked, self._language_of(draft.turn), hint)
             if heard is not None:
-                draft.transcript_ns = time.monotonic_ns()
+                draft.transcript_ns, draft.log_probability = time.monotonic_ns(), heard.log_probability
                 self.current = None
                 return self._understood(draft, heard.text)
         self.current = None

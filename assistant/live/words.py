@@ -9,6 +9,8 @@ STOP, REPEAT, BACKCHANNEL, ECHO, QUESTION = "stop", "repeat", "backchannel", "ec
 
 _ECHOED = 0.75
 _WORD_OVER_ANSWER_S = 0.3
+_GUESSED = -0.7
+"""Mean log-probability: words made of an echo had -0.9, a "stop" over an answer half of which was left had -0.5."""
 _NOT_WORDS = re.compile(r"[^\w' ]+|_")
 _STOP = re.compile(
     r"(?:(?:ok(?:ay)?|no|please|hey) )*(?:stop|stop (?:it|talking|that|now)|be quiet|quiet|shut up|enough|that's enough"
@@ -43,14 +45,17 @@ def meaning(text: str) -> str:
     return BACKCHANNEL if all(word in _BACKCHANNEL for word in plain.split()) else QUESTION
 
 
-def kind(text: str, over: str, speech_s: float) -> str:
-    """What was said over the answer `over` ("" for none), with `speech_s` seconds of speech in it.
+def kind(text: str, over: str, speech_s: float, log_probability: float = 0.0) -> str:
+    """What was said over the answer `over` ("" for none), with `speech_s` seconds of speech in it; `log_probability` is
+    the transcriber's.
 
-    Whatever the echo canceller leaves of an answer's beginning, a transcriber makes words of: over an answer, what has
-    next to no speech in it may be a "stop", but is no question.
+    Whatever the echo canceller leaves of an answer's beginning, a transcriber makes words of: over an answer, what it
+    only guesses was nothing, and what has next to no speech in it may be a "stop", but is no question.
     """
     if is_echo(text, over):
         return ECHO
+    if over and log_probability < _GUESSED:
+        return BACKCHANNEL
     found = meaning(text)
     is_noise = bool(over) and speech_s < _WORD_OVER_ANSWER_S
     return BACKCHANNEL if found == QUESTION and is_noise else found

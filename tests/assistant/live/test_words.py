@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorgnette.assistant.live.words import BACKCHANNEL, QUESTION, REPEAT, STOP, meaning, without_wake_word
+from lorgnette.assistant.live.words import BACKCHANNEL, ECHO, QUESTION, REPEAT, STOP, kind, meaning, without_wake_word
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,22 @@ def test_okay_may_be_written_ok_and_no_phrase_takes_nothing() -> None:
     assert without_wake_word("OK Nabu, is it red?", "okay nabu") == "is it red?"
     assert without_wake_word("Nabu is it red?", "okay nabu") == "is it red?"
     assert without_wake_word("OK, is it red?", "") == "OK, is it red?"
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "speech_s", "log_probability", "wanted"),
+    [
+        ("Stop.", "A red car.", 0.16, -0.5, STOP),
+        ("Be quiet.", "A red car.", 0.13, -0.9, BACKCHANNEL),
+        ("Is there a dog?", "A red car.", 0.13, -0.5, BACKCHANNEL),
+        ("Is there a dog?", "A red car.", 1.2, -0.5, QUESTION),
+        ("Is there a dog?", "A red car.", 1.2, -0.9, BACKCHANNEL),
+        ("A red car.", "A red car.", 1.2, -0.1, ECHO),
+        ("Be quiet.", "", 0.4, -0.9, STOP),
+        ("Is there a dog?", "", 0.13, -0.9, QUESTION),
+    ],
+)
+def test_what_is_only_guessed_over_an_answer_was_nothing(
+    text: str, over: str, speech_s: float, log_probability: float, wanted: str
+) -> None:
+    assert kind(text, over, speech_s, log_probability) == wanted
