@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 STOP, REPEAT, BACKCHANNEL, ECHO, QUESTION = "stop", "repeat", "backchannel", "echo", "question"
 
 _ECHOED = 0.75
-_WORD_OVER_ANSWER_S = 0.3
+_WORD_OVER_ANSWER_S = 0.45
 _GUESSED = -0.7
 """Mean log-probability: words made of an echo had -0.9, a "stop" over an answer half of which was left had -0.5."""
 _NOT_WORDS = re.compile(r"[^\w' ]+|_")
