@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.moonshine import MoonshineTranscriber
-from lorgnette.speech.transcriber import Transcriber, Transcript
+from lorgnette.speech.transcriber import Transcriber, Transcript, plain_words
 
 Attempt = Callable[[AudioChunk, str | None, str | None], Transcript | None]
 
@@ -27,29 +26,20 @@ class CascadeTranscriber:
     def __init__(
         self, quick: MoonshineTranscriber, thorough: Transcriber, sure: float = -0.08, likely: float = -0.25
     ) -> None:
-        self._quick = quick
-        self._thorough = thorough
+        self.quick = quick
+        self.thorough = thorough
         self._sure = sure
         self._likely = likely
 
-    @property
-    def hasty(self) -> Transcriber:
-        """For words that are not final: the quick one alone."""
-        return HastyTranscriber(self._quick)
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """See the function of that name."""
-        return self._if_sure, self._thorough.transcribe
-
     def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
         """As Transcriber.transcribe."""
-        return self._if_sure(sound, language, hint) or self._thorough.transcribe(sound, language, hint)
+        return self.if_sure(sound, language, hint) or self.thorough.transcribe(sound, language, hint)
 
-    def _if_sure(self, sound: AudioChunk, language: str | None, hint: str | None) -> Transcript | None:
-        if language not in (None, *self._quick.languages) or sound.duration_s > _LONGEST_S:
+    def if_sure(self, sound: AudioChunk, language: str | None, hint: str | None) -> Transcript | None:
+        """What the quick one hears, if it is sure; else None."""
+        if language not in (None, *self.quick.languages) or sound.duration_s > _LONGEST_S:
             return None
-        transcript = self._quick.transcribe(sound, language)
+        transcript = self.quick.transcribe(sound, language)
         return transcript if self._is_sure(transcript, sound) else None
 
     def _is_sure(self, first: Transcript, sound: AudioChunk) -> bool:
@@ -57,10 +47,10 @@ class CascadeTranscriber:
             return True
         if first.log_probability < self._likely:
             return False
-        second = self._quick.transcribe(sound, lead_s=_OTHER_LEAD_S)
+        second = self.quick.transcribe(sound, lead_s=_OTHER_LEAD_S)
         mean = (first.log_probability + second.log_probability) / 2
         # Where both agree, half the certainty is as good.
-        return mean >= 2 * self._sure and _words(first.text) == _words(second.text)
+        return mean >= 2 * self._sure and plain_words(first.text) == plain_words(second.text)
 
 
 class HastyTranscriber:
@@ -80,14 +70,12 @@ class HastyTranscriber:
 
 def hasty(transcriber: Transcriber) -> Transcriber:
     """What to use instead of `transcriber` for words that are not final."""
-    return transcriber.hasty if isinstance(transcriber, CascadeTranscriber) else transcriber
+    return HastyTranscriber(transcriber.quick) if isinstance(transcriber, CascadeTranscriber) else transcriber
 
 
 def attempts(transcriber: Transcriber) -> tuple[Attempt, ...]:
     """What `transcriber` does, in steps: each takes a sound, its language and a hint, and gives None where the next one
     is needed. Between two of them the words may cease to be wanted."""
-    return transcriber.attempts if isinstance(transcriber, CascadeTranscriber) else (transcriber.transcribe,)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[\w']+", text.lower())
+    if isinstance(transcriber, CascadeTranscriber):
+        return transcriber.if_sure, transcriber.thorough.transcribe
+    return (transcriber.transcribe,)

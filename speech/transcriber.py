@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lorgnette.device.sound import AudioChunk
+
+_NOT_WORDS = re.compile(r"[^\w' ]+|_")
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of `text` in small letters and without punctuation, so that two hearings can be compared."""
+    return _NOT_WORDS.sub(" ", text.lower().replace("\u2019", "'").replace("-", " ")).split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lorgnette.speech.transcriber import plain_words
+
 # An ending that asks for another word. Prepositions are not among them: what is she looking at?
 _NEEDS_MORE = re.compile(
     r".*\b(?:a|an|the|my|your|our|their|its|every|very|and|or|but|because|if|than|whether|whose|um+|uh+|erm?"
@@ -35,5 +37,5 @@ def is_unfinished(text: str) -> bool:
     """
     if text.rstrip().endswith(("...", "\u2026", "-", "\u2014")):
         return True
-    plain = " ".join(re.findall(r"[\w']+", text.lower().replace("\u2019", "'")))
+    plain = " ".join(plain_words(text))
     return bool(_NEEDS_MORE.fullmatch(plain) or _OPENING.fullmatch(plain))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
+from lorgnette.speech.transcriber import plain_words
+
 STOP, REPEAT, BACKCHANNEL, ECHO, QUESTION = "stop", "repeat", "backchannel", "echo", "question"
 
 _ECHOED = 0.75
 _WORD_OVER_ANSWER_S = 0.45
 _GUESSED = -0.7
 """Mean log-probability: words made of an echo had -0.9, a "stop" over an answer half of which was left had -0.5."""
-_NOT_WORDS = re.compile(r"[^\w' ]+|_")
 _STOP = re.compile(
     r"(?:(?:ok(?:ay)?|no|please|hey) )*(?:stop|stop (?:it|talking|that|now)|be quiet|quiet|shut up|enough|that's enough"
     r"|never mind|cancel|hush|silence)(?: (?:please|now|stop|thanks|thank you))*"
@@ -37,7 +38,7 @@ def meaning(text: str) -> str:
     >>> meaning("Stop, please."), meaning("Say that again."), meaning("Mm-hm."), meaning("Is there a stop sign?")
     ('stop', 'repeat', 'backchannel', 'question')
     """
-    plain = " ".join(_words(text))
+    plain = " ".join(plain_words(text))
     if _STOP.fullmatch(plain):
         return STOP
     if _REPEAT.fullmatch(plain):
@@ -68,7 +69,7 @@ def is_echo(text: str, answer: str) -> bool:
     >>> is_echo("is holding a camera", "A man is holding a camera."), is_echo("Is it a red one?", "A red car.")
     (True, False)
     """
-    heard, said = _words(text), _words(answer)
+    heard, said = plain_words(text), plain_words(answer)
     same = SequenceMatcher(None, heard, said, autojunk=False).get_matching_blocks()
     return bool(heard) and sum(block.size for block in same) >= _ECHOED * len(heard)
 
@@ -82,10 +83,6 @@ def without_wake_word(text: str, phrase: str) -> str:
     spoken = phrase.split()
     alternatives = "|".join(re.escape(word) for word in spoken) + ("|ok" if "okay" in spoken else "")
     return re.sub(rf"^(?:\W*\b(?:{alternatives})\b)+\W*", "", text, flags=re.IGNORECASE) if spoken else text
-
-
-def _words(text: str) -> list[str]:
-    return _NOT_WORDS.sub(" ", text.lower().replace("\u2019", "'").replace("-", " ")).split()
 
 
 OVER_ANSWER_HINT = "Stop. Stop, please. Be quiet. Say that again. Is there a dog in the picture?"

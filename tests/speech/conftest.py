@@ -9,6 +9,7 @@ import pytest
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.weights.store import WeightStore
+from lorgnette.speech.cascade import CascadeTranscriber
 from lorgnette.speech.moonshine import MoonshineTranscriber
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.voice_activity import SileroDetector
@@ -23,6 +24,11 @@ def transcriber() -> WhisperTranscriber:
 @pytest.fixture(scope="session")
 def moonshine() -> MoonshineTranscriber:
     return MoonshineTranscriber(WeightStore.from_config(load_config()).path("moonshine-tiny-en"))
+
+
+@pytest.fixture(scope="session")
+def cascade(moonshine: MoonshineTranscriber, transcriber: WhisperTranscriber) -> CascadeTranscriber:
+    return CascadeTranscriber(moonshine, transcriber)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -18,15 +17,10 @@ from lorgnette.device.sound_file import load_sound
 from lorgnette.speech.cascade import CascadeTranscriber, attempts, hasty
 from lorgnette.speech.moonshine import MoonshineTranscriber
 from lorgnette.speech.rolling_transcript import RollingTranscript
-from lorgnette.speech.transcriber import ScriptedTranscriber, Transcript
-from lorgnette.speech.whisper import WhisperTranscriber
+from lorgnette.speech.transcriber import ScriptedTranscriber, Transcript, plain_words
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOUND = AudioChunk(np.zeros(16_000, np.float32), 16_000)
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9']+", text.lower())
 
 
 class Quick:
@@ -134,19 +128,8 @@ class TestMoonshine:
             assert heard.language == "en" and 0 < heard.speech_s <= heard.duration_s
             if heard.log_probability >= -0.08:
                 sure += 1
-                assert words(heard.text) == words(example["text"])
+                assert plain_words(heard.text) == plain_words(example["text"])
         assert sure >= 2
-
-    def test_the_shipped_questions_are_understood(
-        self, moonshine: MoonshineTranscriber, transcriber: WhisperTranscriber
-    ) -> None:
-        both = CascadeTranscriber(moonshine, transcriber)
-        wrong = total = 0
-        for example in json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8")):
-            heard = both.transcribe(load_sound(EXAMPLES / example["audio"], 60))
-            wrong += len(set(words(example["text"])) ^ set(words(heard.text)))
-            total += len(words(example["text"]))
-        assert wrong <= 0.1 * total
 
     def test_noise_is_nothing(self, moonshine: MoonshineTranscriber) -> None:
         hiss = np.random.default_rng(0).normal(size=48_000).astype(np.float32) * np.float32(0.1)

@@ -21,6 +21,7 @@ from lorgnette.device.sound_level import measure_level
 from lorgnette.device.wav import write_wav
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.synthesizer import SilentSynthesizer
+from lorgnette.speech.transcriber import Transcriber
 from lorgnette.speech.whisper import SpeechModelError, WhisperTranscriber
 from lorgnette.speech.whisper_model import OneEncodingModel, repeats_itself
 
@@ -46,7 +47,9 @@ def question(name: str) -> AudioChunk:
 
 
 @pytest.mark.weights
-def test_the_shipped_questions_are_understood(transcriber: WhisperTranscriber) -> None:
+@pytest.mark.parametrize("name", ["transcriber", "cascade"])
+def test_the_shipped_questions_are_understood(name: str, request: pytest.FixtureRequest) -> None:
+    transcriber: Transcriber = request.getfixturevalue(name)
     wrong = total = 0
     for example in json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8")):
         heard = transcriber.transcribe(load_sound(EXAMPLES / example["audio"], 60))
