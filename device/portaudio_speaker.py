@@ -14,6 +14,7 @@ from lorgnette.device.errors import DeviceError
 from lorgnette.device.portaudio import default_rate_hz, device_key, load_portaudio, translated
 from lorgnette.device.resample import Resampler
 from lorgnette.device.sound import AudioChunk
+from lorgnette.device.speaker import Listener
 from lorgnette.device.volume import VolumeRamp
 
 _STUCK_LIMIT_S = 3.0
@@ -36,6 +37,7 @@ class PortAudioSpeaker:
         self._device_s = 0.0  # between being handed to the device and being heard
         self._silent_s = 0.0  # since the last sample of sound was handed to the device
         self._moved = threading.Condition()
+        self._listener: Listener = lambda chunk: None
 
     def play(self, chunk: AudioChunk) -> None:
         """As Speaker.play; blocks while more than `ahead_s` seconds of sound are waiting."""
@@ -56,6 +58,10 @@ class PortAudioSpeaker:
             dropped, self._waiting = self._waiting, self._waiting[:0]
             self._moved.notify_all()
         return len(dropped) / self._rate_hz if self._rate_hz else 0.0
+
+    def monitor(self, listener: Listener) -> None:
+        """As LiveSpeaker.monitor."""
+        self._listener = listener
 
     def __enter__(self) -> Self:
         library = load_portaudio()
@@ -97,6 +103,7 @@ class PortAudioSpeaker:
             self._moved.notify_all()
         played[: len(ready), 0] = self._ramp.apply(ready, self.volume)
         played[len(ready) :] = 0
+        self._listener(AudioChunk(played[:, 0].copy(), self._rate_hz))
 
     def _append(self, samples: npt.NDArray[np.float32]) -> None:
         with self._moved:

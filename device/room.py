@@ -22,6 +22,7 @@ from lorgnette.device.microphone import CHUNK_SAMPLES
 from lorgnette.device.resample import Resampler, resample
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
+from lorgnette.device.speaker import Listener
 from lorgnette.device.volume import VolumeRamp
 
 Samples = npt.NDArray[np.float32]
@@ -174,6 +175,7 @@ class RoomSpeaker:
         self._waiting = np.zeros(0, np.float32)
         self._ramp = VolumeRamp(SPEECH_RATE_HZ)
         self._lock = threading.Lock()
+        self._listener: Listener = lambda chunk: None
 
     @property
     def waiting_s(self) -> float:
@@ -197,11 +199,17 @@ class RoomSpeaker:
             dropped, self._waiting = self._waiting, self._waiting[:0]
         return len(dropped) / SPEECH_RATE_HZ
 
+    def monitor(self, listener: Listener) -> None:
+        """As LiveSpeaker.monitor."""
+        self._listener = listener
+
     def take(self, count: int) -> Samples:
         """Called by the room for the next `count` samples."""
         with self._lock:
             ready, self._waiting = self._waiting[:count], self._waiting[count:]
-        return self._ramp.apply(np.pad(ready, (0, count - len(ready))), self.volume)
+        played = self._ramp.apply(np.pad(ready, (0, count - len(ready))), self.volume)
+        self._listener(AudioChunk(played, SPEECH_RATE_HZ))
+        return played
 
     def __enter__(self) -> Self:
         return self

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.wav import WavFile
+
+Listener = Callable[[AudioChunk], None]
 
 
 class Speaker(Protocol):
@@ -41,6 +44,11 @@ class LiveSpeaker(Speaker, Protocol):
 
     def clear(self) -> float:
         """Drop what is not heard yet, and return how many seconds of sound that was."""
+        ...
+
+    def monitor(self, listener: Listener) -> None:
+        """From now on tell `listener` all that is heard, as it leaves for the device and without a gap: silence, too,
+        and at its volume. It is called in the device's thread, and has to return at once."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,8 +21,15 @@ BLOCK_SAMPLES = SPEECH_RATE_HZ // 100
 
 _PIECE_SAMPLES = 128
 """The least delay with which every 512 samples bring 512 out: 512 and a block of 160 have 32 in common."""
-_LONGEST_WAIT_SAMPLES = 2 * SPEECH_RATE_HZ
+
+MARGIN_SAMPLES = SPEECH_RATE_HZ // 100
+"""What was played is used so much later than it came: no more than the shortest way from a loudspeaker to what a
+microphone hands over, and enough that a block which comes a little late is not missed."""
+
+_REVIEW_S = 5.0
+_SILENT = 1e-4
 _LONGEST_JITTER_NS = 100_000_000
+_BLOCKS_KEPT = 512
 _FULL_SCALE = 32_767
 
 
@@ -30,7 +37,8 @@ class EchoCanceller(Protocol):
     """Something that knows what the loudspeaker plays, and takes it out of what the microphone hears."""
 
     def played(self, chunk: AudioChunk) -> None:
-        """`chunk`, at any rate, goes to the loudspeaker now. May be called by any thread, in bursts."""
+        """`chunk`, at any rate, goes to the loudspeaker now, and follows the one before without a gap: while nothing is
+        said, it is silence. May be called by any thread, in bursts."""
         ...
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:
@@ -65,52 +73,75 @@ class BlockCanceller(Protocol):
 
 
 class PacedEchoCanceller:
-    """Gives a block canceller as much of what was played as of what was heard, however they arrive.
+    """Gives a block canceller as much of what was played as of what was heard, with a constant delay between the two.
 
-    What was played waits in a queue that the microphone empties, as the loudspeaker does; where it is empty, silence
-    was played. So the canceller sees the two with a constant delay between them through every burst.
+    Both are counted in samples, so it does not matter when they arrive, nor how busy the machine is: a canceller has to
+    learn the room anew whenever that delay changes. Only where the two clocks drift apart is it set right, in silence.
     """
 
     def __init__(self, blocks: BlockCanceller) -> None:
         self._blocks = blocks
-        self._lock = threading.Lock()
+        self._arrived: deque[AudioChunk] = deque(maxlen=_BLOCKS_KEPT)
         self._resampler = Resampler(SPEECH_RATE_HZ)
         self._played_hz = 0
-        self._far = np.zeros(0, np.float32)
-        self._near = np.zeros(0, np.float32)
-        self._ready = np.zeros(_PIECE_SAMPLES, np.float32)
-        self._due_ns = 0
+        self._far = _silence(0)
+        self._near = _silence(0)
+        self._ready = _silence(_PIECE_SAMPLES)
+        self._due_ns: int | None = None
+        self._least = MARGIN_SAMPLES
+        self._since_review_s = 0.0
 
     def played(self, chunk: AudioChunk) -> None:
-        """As EchoCanceller.played; of what nobody listens to, the last 2 s are kept."""
-        with self._lock:
-            if chunk.rate_hz != self._played_hz:
-                self._resampler = Resampler(SPEECH_RATE_HZ)
-                self._played_hz = chunk.rate_hz
-            played = self._resampler.push(chunk.samples, chunk.rate_hz)
-            self._far = np.concatenate([self._far, played])[-_LONGEST_WAIT_SAMPLES:]
+        """As EchoCanceller.played."""
+        self._arrived.append(chunk)
 
     def clean(self, chunk: AudioChunk) -> AudioChunk:
         """As EchoCanceller.clean; 8 ms late, and what the block canceller adds."""
-        with self._lock:
-            self._forget_what_was_missed(chunk)
-            self._near = np.concatenate([self._near, chunk.samples])
-            while len(self._near) >= BLOCK_SAMPLES:
-                near, self._near = self._near[:BLOCK_SAMPLES], self._near[BLOCK_SAMPLES:]
-                far, self._far = self._far[:BLOCK_SAMPLES], self._far[BLOCK_SAMPLES:]
-                cleaned = self._blocks.cancel(near, np.pad(far, (0, BLOCK_SAMPLES - len(far))))
-                self._ready = np.concatenate([self._ready, cleaned])
-            size = len(chunk.samples)
-            samples, self._ready = self._ready[:size], self._ready[size:]
+        self._take_in()
+        if self._due_ns is None or chunk.timestamp_ns - self._due_ns > _LONGEST_JITTER_NS:
+            self._begin(len(chunk.samples))
+        self._due_ns = chunk.timestamp_ns + round(chunk.duration_s * 1e9)
+        self._near = np.concatenate([self._near, chunk.samples])
+        self._make_up_for(len(self._near) - len(self._far))
+        while len(self._near) >= BLOCK_SAMPLES:
+            near, self._near = self._near[:BLOCK_SAMPLES], self._near[BLOCK_SAMPLES:]
+            far, self._far = self._far[:BLOCK_SAMPLES], self._far[BLOCK_SAMPLES:]
+            self._ready = np.concatenate([self._ready, self._blocks.cancel(near, far)])
+        self._keep_in_step(chunk.duration_s)
+        size = len(chunk.samples)
+        samples, self._ready = self._ready[:size], self._ready[size:]
         late_ns = (_PIECE_SAMPLES + self._blocks.late_samples) * 1_000_000_000 // SPEECH_RATE_HZ
         return replace(chunk, samples=samples, timestamp_ns=max(0, chunk.timestamp_ns - late_ns))
 
-    def _forget_what_was_missed(self, chunk: AudioChunk) -> None:
-        """A microphone that was closed for a while leaves in the queue what was played to nobody."""
-        missed_ns = chunk.timestamp_ns - self._due_ns if self._due_ns else 0
-        if missed_ns > _LONGEST_JITTER_NS:
-            self._far = self._far[missed_ns * SPEECH_RATE_HZ // 1_000_000_000 :]
-        self._due_ns = chunk.timestamp_ns and chunk.timestamp_ns + round(chunk.duration_s * 1e9)
+    def _take_in(self) -> None:
+        while self._arrived:
+            chunk = self._arrived.popleft()
+            if chunk.rate_hz != self._played_hz:
+                self._resampler, self._played_hz = Resampler(SPEECH_RATE_HZ), chunk.rate_hz
+            self._far = np.concatenate([self._far, self._resampler.push(chunk.samples, chunk.rate_hz)])
+
+    def _begin(self, size: int) -> None:
+        """The microphone begins, or begins again: what was just played belongs to what is heard now."""
+        kept = size + MARGIN_SAMPLES
+        self._far = np.concatenate([_silence(kept), self._far])[-kept:]
+        self._least, self._since_review_s = MARGIN_SAMPLES, 0.0
+
+    def _make_up_for(self, missing: int) -> None:
+        """What was played comes later than it did so far: wait for it, and a little longer, so that it is not missed
+        again."""
+        if missing > 0:
+            self._far = np.concatenate([_silence(missing + MARGIN_SAMPLES), self._far])
+
+    def _keep_in_step(self, passed_s: float) -> None:
+        """How much is left waiting of what was played, at least, tells how far the two clocks have drifted apart."""
+        self._least = min(self._least, len(self._far))
+        self._since_review_s += passed_s
+        if self._since_review_s < _REVIEW_S or np.abs(self._far).max(initial=0.0) > _SILENT:
+            return
+        excess = self._least - MARGIN_SAMPLES
+        if abs(excess) > MARGIN_SAMPLES // 2:
+            self._far = self._far[excess:] if excess > 0 else np.concatenate([_silence(-excess), self._far])
+        self._least, self._since_review_s = len(self._far), 0.0
 
 
 class WebRtcEchoCanceller(PacedEchoCanceller):
@@ -123,6 +154,10 @@ class WebRtcEchoCanceller(PacedEchoCanceller):
 
     def __init__(self, noise_suppression: bool = False, automatic_gain: bool = False) -> None:
         super().__init__(_WebRtcBlocks(noise_suppression, automatic_gain))
+
+
+def _silence(samples: int) -> Samples:
+    return np.zeros(samples, np.float32)
 
 
 class _WebRtcBlocks:

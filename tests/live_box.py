@@ -32,7 +32,7 @@ from lorgnette.device.frame import Frame
 from lorgnette.device.microphone import Microphone
 from lorgnette.device.room import Room
 from lorgnette.device.sound import AudioChunk
-from lorgnette.device.speaker import LiveSpeaker
+from lorgnette.device.speaker import Listener, LiveSpeaker
 from lorgnette.llm.echo_engine import EchoEngine
 from lorgnette.llm.engine import Engine
 from lorgnette.speech.echo_canceller import Headset
@@ -209,6 +209,9 @@ class BreakableSpeaker:
 
     def clear(self) -> float:
         return self._speaker.clear()
+
+    def monitor(self, listener: Listener) -> None:
+        self._speaker.monitor(listener)
 
     def _check(self) -> None:
         if self.broken:

@@ -41,7 +41,6 @@ from lorgnette.device.capture import CaptureGate
 from lorgnette.device.room import Room
 from lorgnette.device.sound import AudioChunk
 from lorgnette.llm.echo_engine import EchoEngine
-from lorgnette.speech.echo_canceller import Headset
 from lorgnette.speech.turn_taking import TurnTaker
 from lorgnette.speech.voice_activity import FRAME_S, FRAME_SAMPLES
 
@@ -70,7 +69,7 @@ class Talk:
         self.eyes = Eyes(self.camera, turns.look, self.watch)
         self.hearing = Hearing(turns.transcriber, "en", talk.understand, talk.partly_understood)
         self.thinking = Thinking(turns, self.eyes.picture, talk.history.shown, self.watch, lambda part, error: None)
-        self.mouth = Mouth(self.room.speaker, Headset(), talk.speaking_began, talk.speaking_ended, settings.volume)
+        self.mouth = Mouth(self.room.speaker, talk.speaking_began, talk.speaking_ended, settings.volume)
         talk.connect(self.eyes, self.hearing, self.thinking, self.mouth)
 
     @property

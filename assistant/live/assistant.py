@@ -105,9 +105,8 @@ class LiveAssistant:
         turns, heard = parts.turns, (dialogue.understand, dialogue.partly_understood)
         self._hearing = Hearing(turns.transcriber, parts.language, *heard)
         self._thinking = Thinking(turns, self._eyes.picture, dialogue.history.shown, self._tell, self._failed)
-        self._mouth = Mouth(
-            devices.speaker, parts.echo, dialogue.speaking_began, dialogue.speaking_ended, settings.volume
-        )
+        self._mouth = Mouth(devices.speaker, dialogue.speaking_began, dialogue.speaking_ended, settings.volume)
+        devices.speaker.monitor(parts.echo.played)
         self._ears = Ears(devices.microphone, parts.echo, dialogue.hear, lambda: self._works("microphone"))
         dialogue.connect(self._eyes, self._hearing, self._thinking, self._mouth)
         works = {

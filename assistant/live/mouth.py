@@ -10,13 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from lorgnette.assistant.live.answer_sound import AnswerSound
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.speaker import LiveSpeaker
-from lorgnette.speech.echo_canceller import EchoCanceller
 
 _SLICE_S = 0.02
 _DUCKED = 0.2
@@ -37,27 +33,23 @@ class Heard:
 class Mouth:
     """Plays one `AnswerSound` at a time. `run` is the work of its thread; everything else may be called from any.
 
-    `began` is called at the first sample of an answer, `over` at its end, in either case without a lock held. What is
-    played is told to `echo`.
+    `began` is called at the first sample of an answer, `over` at its end, in either case without a lock held.
     """
 
     def __init__(
         self,
         speaker: LiveSpeaker,
-        echo: EchoCanceller,
         began: Callable[[AnswerSound], None],
         over: Callable[[AnswerSound, Heard], None],
         volume: float = 1.0,
     ) -> None:
         self._speaker = speaker
-        self._echo = echo
         self._began = began
         self._over = over
         self._volume = volume
         self._changed = threading.Condition()
         self._answer: AnswerSound | None = None
         self._sent = 0
-        self._taken_back = 0
         self._played_at_ns: int | None = None
         self._held = False
         self._closed = False
@@ -135,28 +127,20 @@ class Mouth:
             if answer is None or self._held:
                 self._changed.wait(_POLL_S)
                 return
-            start, taken_back = self._sent, self._taken_back
+            start = self._sent
             samples = answer.slice(start, round(_SLICE_S * answer.rate_hz))
             self._sent += len(samples)
+            begins = len(samples) > 0 and self._played_at_ns is None
+            if begins:
+                self._played_at_ns = time.monotonic_ns()
         if len(samples):
-            self._hand_over(answer, samples, taken_back)
+            self._speaker.play(AudioChunk(samples, answer.rate_hz))
+            if begins:
+                self._began(answer)
         elif answer.is_finished and answer.length <= start:
             self._drain(answer)
         else:
             time.sleep(_SLICE_S / 4)  # the next clause is being made
-
-    def _hand_over(self, answer: AnswerSound, samples: npt.NDArray[np.float32], taken_back: int) -> None:
-        self._echo.played(AudioChunk(samples * np.float32(self._speaker.volume), answer.rate_hz))
-        with self._changed:
-            if taken_back != self._taken_back:  # held, stopped or replaced meanwhile: this slice is not heard
-                self._sent -= len(samples) if self._answer is answer else 0
-                return
-            first = self._played_at_ns is None
-            if first:
-                self._played_at_ns = time.monotonic_ns()
-        self._speaker.play(AudioChunk(samples, answer.rate_hz))
-        if first:
-            self._began(answer)
 
     def _drain(self, answer: AnswerSound) -> None:
         """Wait until the last sample was heard."""
@@ -171,7 +155,6 @@ class Mouth:
 
     def _take_back(self) -> None:
         assert self._answer is not None
-        self._taken_back += 1
         dropped = self._speaker.clear() * self._answer.rate_hz
         self._sent = max(0, self._sent - round(dropped))
 

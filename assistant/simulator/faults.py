@@ -21,7 +21,7 @@ from lorgnette.device.errors import DeviceError
 from lorgnette.device.frame import Frame
 from lorgnette.device.microphone import Microphone
 from lorgnette.device.sound import AudioChunk
-from lorgnette.device.speaker import LiveSpeaker
+from lorgnette.device.speaker import Listener, LiveSpeaker
 
 _STALL_LIMIT_S = 3.0
 _POLL_S = 0.02
@@ -179,6 +179,10 @@ class FaultySpeaker:
         self._cleared += 1
         held_s, self._held_s = self._held_s, 0.0
         return self._speaker.clear() + held_s
+
+    def monitor(self, listener: Listener) -> None:
+        """As LiveSpeaker.monitor."""
+        self._speaker.monitor(listener)
 
     def __enter__(self) -> Self:
         self._speaker.__enter__()

@@ -8,10 +8,13 @@ import time
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from lorgnette.assistant.simulator.link import Link
 from lorgnette.assistant.simulator.protocol import Kind, Packet
 from lorgnette.device.errors import DeviceError
 from lorgnette.device.sound import AudioChunk
+from lorgnette.device.speaker import Listener
 from lorgnette.device.wav import pcm16
 
 _AHEAD_S = 0.4
@@ -38,6 +41,7 @@ class PageSpeaker:
         self._reported_s = 0.0
         self._reports = False
         self._volume = 1.0
+        self._listener: Listener = lambda chunk: None
         self.refusal = ""
 
     @property
@@ -94,6 +98,16 @@ class PageSpeaker:
                 self._reported_s = time.monotonic()
                 self._reports = True
                 self._moved.notify_all()
+
+    def monitor(self, listener: Listener) -> None:
+        """As LiveSpeaker.monitor; the page sends what it plays."""
+        self._listener = listener
+
+    def heard(self, packet: Packet) -> None:
+        """The page has played what is in this packet."""
+        self._listener(
+            AudioChunk(np.frombuffer(packet.body, "<i2").astype(np.float32) / np.float32(32_768), packet.position)
+        )
 
     def __enter__(self) -> Self:
         return self

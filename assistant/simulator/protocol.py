@@ -18,6 +18,7 @@ from lorgnette.device.errors import InputError
 VERSION = 1
 MAX_TEXT_BYTES = 64 * 2**10
 MAX_AUDIO_BYTES = 64 * 2**10
+MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 MAX_PICTURE_BYTES = 2 * 2**20
 MAX_MESSAGE_BYTES = 4 * 2**20
 """What is larger than this closes the connection; what is too large for its kind is refused and the rest goes on."""
@@ -32,12 +33,14 @@ class ProtocolError(InputError):
 
 class Kind(IntEnum):
     """What a packet carries. `position` is for sound the number of samples before it in its stream, for a picture of
-    the page its age in microseconds when it was sent, and for one that was looked at its monotonic capture time."""
+    the page its age in microseconds when it was sent, for one that was looked at its monotonic capture time, and for
+    what was played its rate in Hz."""
 
     SOUND_HEARD = 1
     PICTURE_SEEN = 2
     SOUND_TO_PLAY = 3
     PICTURE_LOOKED_AT = 4
+    SOUND_PLAYED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,16 @@ def unpack(data: bytes) -> Packet:
     if version != VERSION:
         raise ProtocolError(f"a packet of version {version}", f"this program speaks version {VERSION}")
     body = data[HEADER_BYTES:]
-    if kind == Kind.SOUND_HEARD:
+    if kind in (Kind.SOUND_HEARD, Kind.SOUND_PLAYED):
         _check_size(body, MAX_AUDIO_BYTES, "sound")
         if len(body) % 2:
             raise ProtocolError("a packet of sound ends within a sample", "samples are 16 bits")
+        if kind == Kind.SOUND_PLAYED and not MIN_RATE_HZ <= position <= MAX_RATE_HZ:
+            raise ProtocolError(f"sound played at {position} Hz", f"it is {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
     elif kind == Kind.PICTURE_SEEN:
         _check_size(body, MAX_PICTURE_BYTES, "picture")
     else:
-        raise ProtocolError(f"a page sends no packets of kind {kind}", "1 is sound, 2 is a picture")
+        raise ProtocolError(f"a page sends no packets of kind {kind}", "1 and 5 are sound, 2 is a picture")
     return Packet(Kind(kind), stream, sequence, position, body)
 
 

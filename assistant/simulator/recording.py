@@ -18,7 +18,7 @@ from lorgnette.device.microphone import Microphone
 from lorgnette.device.resample import resample
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
-from lorgnette.device.speaker import LiveSpeaker
+from lorgnette.device.speaker import Listener, LiveSpeaker
 from lorgnette.device.wav import pcm16
 
 KEPT_S = 20 * 60
@@ -181,6 +181,10 @@ class RecordedSpeaker:
         dropped_s = self._speaker.clear()
         self._recording.cleared(time.monotonic_ns())
         return dropped_s
+
+    def monitor(self, listener: Listener) -> None:
+        """As LiveSpeaker.monitor."""
+        self._speaker.monitor(listener)
 
     def __enter__(self) -> Self:
         self._speaker.__enter__()

@@ -84,9 +84,11 @@ class Session:
     def take_packet(self, data: bytes) -> None:
         """A binary message. Raises ProtocolError."""
         packet = unpack(data)
-        if self._replay is not None:
+        if packet.kind == Kind.SOUND_PLAYED:
+            self._speaker.heard(packet)
+        elif self._replay is not None:
             return
-        if packet.kind == Kind.SOUND_HEARD:
+        elif packet.kind == Kind.SOUND_HEARD:
             self._microphone.receive(packet)
         else:
             self._camera.receive(packet)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class Heard:
     speaker: LiveSpeaker
     samples: Callable[[], npt.NDArray[np.float32]]
     rate_hz: int
+    pace: float = 1.0
 
     def seconds(self, level: float) -> float:
         """How much was heard at about this level."""
@@ -135,7 +137,7 @@ def recording(sound_server: SoundServer) -> Iterator[Callable[[], npt.NDArray[np
 def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
     if request.param == "room":
         place = Room(CaptureGate(Lamp()), pace=4.0)
-        yield Heard(place.speaker, lambda: place.heard().samples, RATE_HZ)
+        yield Heard(place.speaker, lambda: place.heard().samples, RATE_HZ, place.pace)
     else:
         recording = request.getfixturevalue("recording")
         before = len(recording())
@@ -216,6 +218,29 @@ def test_a_change_of_volume_makes_no_click(heard: Heard) -> None:
     last_loud = int(np.flatnonzero(np.abs(samples[:quiet] - 0.8) < 0.02)[-1])
     between = samples[last_loud:quiet]
     assert np.count_nonzero((between > 0.25) & (between < 0.75)) / heard.rate_hz > 0.002, "it takes milliseconds"
+
+
+def test_a_listener_is_told_all_that_is_heard_at_its_volume_and_the_silence_between(heard: Heard) -> None:
+    told: list[AudioChunk] = []
+    heard.speaker.monitor(told.append)
+    with heard.speaker as speaker:
+        began_s = time.monotonic()
+        speaker.play(level(0.8, 0.2))
+        eventually(lambda: speaker.waiting_s == 0)
+        speaker.volume = 0.5
+        playing = Pending(lambda: speaker.play(level(0.8, 2.0)), "play")
+        eventually(lambda: heard.seconds(0.4) > 0.2)
+        speaker.clear()
+        playing.get()
+        eventually(lambda: speaker.waiting_s == 0)
+        passed_s = (time.monotonic() - began_s) * heard.pace
+    sound = np.concatenate([chunk.samples for chunk in told])
+    rate_hz = told[0].rate_hz
+    loud, quiet = (np.flatnonzero(np.abs(sound - wanted) < 0.02) / rate_hz for wanted in (0.8, 0.4))
+    eventually(lambda: heard.seconds(0.4) > len(quiet) / rate_hz - LOSS_S)
+    assert len(loud) / rate_hz == pytest.approx(0.2, abs=0.02)
+    assert len(quiet) / rate_hz == pytest.approx(heard.seconds(0.4), abs=LOSS_S)
+    assert len(sound) / rate_hz == pytest.approx(passed_s, abs=0.3)
 
 
 def test_left_by_an_error_it_stops_at_once(heard: Heard) -> None:

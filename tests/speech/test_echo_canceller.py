@@ -13,7 +13,13 @@ import pytest
 from lorgnette.device.resample import resample
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
-from lorgnette.speech.echo_canceller import EchoCanceller, Headset, PacedEchoCanceller, WebRtcEchoCanceller
+from lorgnette.speech.echo_canceller import (
+    MARGIN_SAMPLES,
+    EchoCanceller,
+    Headset,
+    PacedEchoCanceller,
+    WebRtcEchoCanceller,
+)
 from lorgnette.speech.voice_activity import FRAME_SAMPLES, SileroDetector
 
 QUESTIONS = sorted((Path(__file__).parents[2] / "examples" / "questions").glob("*.wav"))
@@ -22,14 +28,36 @@ START_NS = 5_000_000_000
 Samples = npt.NDArray[np.float32]
 
 
-class Subtraction:
-    """Takes away exactly what was played: right for an echo without a room."""
+class Onlooker:
+    """Cancels nothing, and keeps what it was given."""
 
     late_samples = 0
 
+    def __init__(self) -> None:
+        self._near: list[Samples] = []
+        self._far: list[Samples] = []
+
     def cancel(self, near: Samples, far: Samples) -> Samples:
         assert len(near) == len(far) == 160
-        return near - far
+        self._near.append(near)
+        self._far.append(far)
+        return near
+
+    @property
+    def heard(self) -> Samples:
+        return np.concatenate(self._near)
+
+    @property
+    def played(self) -> Samples:
+        return np.concatenate(self._far)
+
+    def delay(self, from_s: float, to_s: float) -> int:
+        """How many samples later what was played was given than the same sound that was heard: always the same."""
+        near, far = self.heard, self.played
+        span = slice(round(from_s * RATE_HZ), round(to_s * RATE_HZ))
+        matches = [late for late in range(RATE_HZ // 10) if np.array_equal(np.roll(near, late)[span], far[span])]
+        assert matches, "what was played was not given whole, or with a delay that changed"
+        return matches[0]
 
 
 def speech(count: int) -> Samples:
@@ -66,18 +94,43 @@ def test_a_headset_changes_nothing() -> None:
     assert canceller.clean(chunk) is chunk
 
 
+def listen(canceller: EchoCanceller, sound: Samples, told: slice, heard: slice) -> None:
+    """Of the chunks of `sound`, these are played, and then those are heard."""
+    chunks = frames(sound)
+    for chunk in chunks[told]:
+        canceller.played(chunk)
+    for chunk in chunks[heard]:
+        canceller.clean(chunk)
+
+
+def listen_on(canceller: EchoCanceller, sound: Samples, since: int) -> None:
+    """Chunk after chunk of `sound` is played and heard."""
+    for number in range(since, len(sound) // FRAME_SAMPLES):
+        listen(canceller, sound, slice(number, number + 1), slice(number, number + 1))
+
+
 @pytest.mark.parametrize(
     "burst", [lambda _: 320, lambda _: 960, lambda n: 320 + n * 97 % 640], ids=["20", "60", "mixed"]
 )
 def test_bursts_are_evened_out(burst: Callable[[int], int]) -> None:
-    sound = speech(1)
-    left = heard_through(PacedEchoCanceller(Subtraction()), sound, sound, burst)
-    assert np.abs(left.samples).max() == 0
+    sound, onlooker = speech(3), Onlooker()
+    heard_through(PacedEchoCanceller(onlooker), sound, sound, burst)
+    assert 0 <= onlooker.delay(1, 4) <= MARGIN_SAMPLES
+
+
+def test_a_thread_that_listens_late_changes_nothing() -> None:
+    sound, onlooker = speech(3), Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    listen_on(canceller, sound[: 40 * FRAME_SAMPLES], 0)
+    listen(canceller, sound, slice(40, 50), slice(40, 41))
+    listen(canceller, sound, slice(50, 51), slice(41, 51))
+    listen_on(canceller, sound, 51)
+    assert onlooker.delay(0.1, 4) == MARGIN_SAMPLES
 
 
 def test_nothing_is_lost_or_moved_when_nothing_is_played() -> None:
     sound = speech(1)
-    out = heard_through(PacedEchoCanceller(Subtraction()), sound, np.zeros(0, np.float32), lambda _: 320)
+    out = heard_through(PacedEchoCanceller(Onlooker()), sound, np.zeros(0, np.float32), lambda _: 320)
     late = (START_NS - out.timestamp_ns) * RATE_HZ // 1_000_000_000
     assert late == 128
     assert np.array_equal(out.samples[late:], sound[: len(out.samples) - late])
@@ -85,44 +138,66 @@ def test_nothing_is_lost_or_moved_when_nothing_is_played() -> None:
 
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 48_000])
 def test_what_was_played_may_have_any_rate(rate_hz: int) -> None:
-    tone = (0.3 * np.sin(np.arange(4 * RATE_HZ) * 0.2)).astype(np.float32)
-    canceller = PacedEchoCanceller(Subtraction())
-    fine = resample(tone, RATE_HZ, rate_hz)
-    size = rate_hz // 25
-    for at in range(0, len(fine), size):
-        canceller.played(AudioChunk(fine[at : at + size], rate_hz))
-    left = np.concatenate([canceller.clean(chunk).samples for chunk in frames(np.zeros(len(tone) // 4, np.float32))])
-    # What waited longest is gone, so what comes is the tone's end.
-    assert np.std(left[2000:]) == pytest.approx(0.3 / np.sqrt(2), rel=0.02)
-
-
-def test_a_closed_microphone_leaves_no_old_sound_behind() -> None:
-    canceller = PacedEchoCanceller(Subtraction())
-    sound = speech(1)[: 2 * RATE_HZ]
-    before, after = frames(sound[:5120]), frames(sound[21_120:], START_NS + 21_120 * 62_500)  # a second is missing
-    for chunk in before:
-        canceller.played(chunk)
+    onlooker = Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    tone = resample((0.3 * np.sin(np.arange(4 * RATE_HZ) * 0.2)).astype(np.float32), RATE_HZ, rate_hz)
+    for number, chunk in enumerate(frames(np.zeros(4 * RATE_HZ, np.float32))):
+        first, end = (round(at * FRAME_SAMPLES * rate_hz / RATE_HZ) for at in (number, number + 1))
+        canceller.played(AudioChunk(tone[first:end], rate_hz))
         canceller.clean(chunk)
-    canceller.played(AudioChunk(sound[5120:21_120], RATE_HZ))
-    left = []
-    for chunk in after:
-        canceller.played(chunk)
-        left.append(canceller.clean(chunk).samples)
-    assert np.abs(np.concatenate(left)).max() == 0
+    assert np.std(onlooker.played[2000:]) == pytest.approx(0.3 / np.sqrt(2), rel=0.02)
+
+
+def test_a_microphone_that_was_closed_for_a_while() -> None:
+    sound, onlooker = speech(3), Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    listen_on(canceller, sound[: 20 * FRAME_SAMPLES], 0)
+    listen(canceller, sound, slice(20, 60), slice(0, 0))
+    listen_on(canceller, sound, 60)
+    assert onlooker.delay(0.7, 3) == MARGIN_SAMPLES  # 20 chunks were heard before
+
+
+def test_what_was_played_before_the_microphone_opened_is_nothing_to_it() -> None:
+    sound, onlooker = speech(3), Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    listen(canceller, sound, slice(0, 60), slice(0, 0))
+    listen_on(canceller, sound, 60)
+    assert onlooker.delay(0.1, 3) == MARGIN_SAMPLES
+
+
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_clocks_that_drift_apart_are_set_right_in_silence(ppm: int) -> None:
+    """After ten minutes they would be 1,920 samples apart."""
+    onlooker = Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    chunks = frames(np.zeros(600 * RATE_HZ, np.float32))
+    chunks[-3].samples[0] = 1.0
+    told = 0
+    for number, chunk in enumerate(chunks, 1):
+        due = round(number * FRAME_SAMPLES * (1 + ppm * 1e-6))
+        canceller.played(AudioChunk(np.resize(chunk.samples, due - told), RATE_HZ))
+        told = due
+        canceller.clean(chunk)
+    assert 0 < np.argmax(onlooker.played) - np.argmax(onlooker.heard) < 2 * MARGIN_SAMPLES
 
 
 def test_one_thread_plays_while_another_listens() -> None:
-    sound = speech(2)
-    canceller = PacedEchoCanceller(Subtraction())
+    sound, onlooker = speech(2), Onlooker()
+    canceller = PacedEchoCanceller(onlooker)
+    listen(canceller, sound, slice(0, 1), slice(0, 1))
     pieces = [sound[at : at + 400] for at in range(0, RATE_HZ, 400)]
     player = threading.Thread(target=lambda: [canceller.played(AudioChunk(piece, RATE_HZ)) for piece in pieces])
     player.start()
-    silence = [canceller.clean(chunk).samples for chunk in frames(np.zeros(RATE_HZ, np.float32))]
+    silence = frames(np.zeros(2 * RATE_HZ, np.float32), START_NS + 32_000_000)
+    for chunk in silence[:20]:
+        canceller.clean(chunk)
     player.join()
-    silence += [canceller.clean(chunk).samples for chunk in frames(np.zeros(2 * RATE_HZ, np.float32))]
-    assert np.sum(np.square(np.concatenate(silence), dtype=np.float64)) == pytest.approx(
-        np.sum(np.square(sound[:RATE_HZ], dtype=np.float64)), rel=1e-6
+    for chunk in silence[20:]:
+        canceller.clean(chunk)
+    energy = np.sum(np.square(sound[:RATE_HZ], dtype=np.float64)) + np.sum(
+        np.square(sound[:FRAME_SAMPLES], dtype=np.float64)
     )
+    assert np.sum(np.square(onlooker.played, dtype=np.float64)) == pytest.approx(energy, rel=1e-6)
 
 
 @pytest.mark.parametrize("delay_ms", [20, 90, 250])

@@ -13,7 +13,7 @@ const wire = new Wire();
 const glasses = new Glasses(wire), talk = new Talk(wire), turns = new Turns(wire), faults = new Faults(wire);
 const sight = new Sight(wire, { video: byId("video"), still: byId("still"), cover: byId("cover") });
 const microphone = new Microphone(wire, (level) => glasses.sound(level));
-const speaker = new Speaker(wire, (level) => glasses.sound(level));
+const speaker = new Speaker(wire, (level) => glasses.sound(level), () => microphone.isOpen);
 let lookedAtNs = 0, awake = true, cameraFileTaken = false;
 
 // ---- what the program says

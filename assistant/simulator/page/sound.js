@@ -1,6 +1,6 @@
 // The browser's microphone and loudspeaker, as the program asks for them.
 
-import { SOUND_HEARD } from "./wire.js";
+import { SOUND_HEARD, SOUND_PLAYED } from "./wire.js";
 
 /** Heard only between the program's "open" and "close"; in between the browser's microphone is let go. */
 export class Microphone {
@@ -15,6 +15,8 @@ export class Microphone {
     this.source = null;
     this.missing = "";
   }
+
+  get isOpen() { return this.stream !== null; }
 
   /** Asks for permission, in the wearer's click. */
   async prepare() {
@@ -103,13 +105,16 @@ export class Microphone {
 }
 
 export class Speaker {
-  constructor(wire, onLevel) {
+  /** `isHeard` tells whether a microphone is open. */
+  constructor(wire, onLevel, isHeard) {
     this.wire = wire;
     this.onLevel = onLevel;
+    this.isHeard = isHeard;
     this.context = null;
     this.player = null;
     this.ready = Promise.resolve();
     this.level = 1;
+    this.sequence = 0;
   }
 
   /** Each voice has its own rate: the browser's mixer brings it to the sound card's. */
@@ -148,7 +153,10 @@ export class Speaker {
     this.ready.then(() => this.player?.port.postMessage({ level }));
   }
 
-  #report({ stream, position, peak }) {
+  #report({ stream, position, peak, heard }) {
+    // The program's echo canceller has to know all that the microphone may hear, silence included.
+    if (this.isHeard()) this.wire.sendPacket(SOUND_PLAYED, 0, this.sequence++, this.context.sampleRate, heard);
+    if (stream === undefined) return;
     const latency = this.context.outputLatency || this.context.baseLatency || 0;
     this.wire.say("played", { stream, position, latency_s: Math.min(latency, 5) });
     this.onLevel(peak);

@@ -1,6 +1,7 @@
-// Plays packets in order, follows the volume without a click, drops what is not heard yet, and says how far it is.
+// Plays packets in order, follows the volume without a click, drops what is not heard yet, and says how far it is and
+// all that was heard.
 
-const BLOCKS_A_REPORT = 4, FADE_SAMPLES = 96;
+const REPORT_SAMPLES = 512, FADE_SAMPLES = 96;
 
 class Player extends AudioWorkletProcessor {
   #waiting = [];
@@ -8,7 +9,9 @@ class Player extends AudioWorkletProcessor {
   #stream = -1;
   #position = 0;
   #reported = -1;
-  #blocks = 0;
+  #heard = new Int16Array(REPORT_SAMPLES);
+  #filled = 0;
+  #peak = 0;
   #level = 1;
   #target = 1;
   #fading = [];
@@ -28,21 +31,26 @@ class Player extends AudioWorkletProcessor {
 
   process(_inputs, [output]) {
     const played = output[0];
-    let peak = 0;
     for (let at = 0; at < played.length; at++) {
       this.#level += (this.#target - this.#level) * 0.01;
       const sample = this.#next() * this.#level;
       played[at] = sample;
-      peak = Math.max(peak, Math.abs(sample));
-    }
-    if (++this.#blocks >= BLOCKS_A_REPORT) {
-      this.#blocks = 0;
-      if (this.#position !== this.#reported) {
-        this.#reported = this.#position;
-        this.port.postMessage({ stream: this.#stream, position: this.#position, peak });
-      }
+      this.#peak = Math.max(this.#peak, Math.abs(sample));
+      this.#heard[this.#filled++] = Math.round(Math.max(-1, Math.min(1, sample)) * 32767);
+      if (this.#filled === REPORT_SAMPLES) this.#report();
     }
     return true;
+  }
+
+  #report() {
+    const message = { heard: this.#heard.buffer };
+    if (this.#position !== this.#reported) {
+      this.#reported = this.#position;
+      Object.assign(message, { stream: this.#stream, position: this.#position, peak: this.#peak });
+    }
+    this.port.postMessage(message, [this.#heard.buffer]);
+    this.#heard = new Int16Array(REPORT_SAMPLES);
+    this.#filled = this.#peak = 0;
   }
 
   #next() {

@@ -1,6 +1,6 @@
 // The connection to the program: JSON texts and binary packets with a header of 16 bytes (docs/protocol.md).
 
-export const SOUND_HEARD = 1, PICTURE_SEEN = 2, SOUND_TO_PLAY = 3, PICTURE_LOOKED_AT = 4;
+export const SOUND_HEARD = 1, PICTURE_SEEN = 2, SOUND_TO_PLAY = 3, PICTURE_LOOKED_AT = 4, SOUND_PLAYED = 5;
 const VERSION = 1, HEADER_BYTES = 16;
 const TAKEN_OVER = 4001, PROTOCOL_ERROR = 1008;
 

@@ -7,7 +7,7 @@ in between does not count: this machine may be busy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -23,7 +23,6 @@ from lorgnette.device.capture import CaptureGate
 from lorgnette.device.errors import DeviceError
 from lorgnette.device.room import Room
 from lorgnette.device.sound import AudioChunk
-from lorgnette.speech.echo_canceller import EchoCanceller, Headset
 
 RATE_HZ = 16_000
 SLICE = RATE_HZ // 50
@@ -48,14 +47,12 @@ def counting(words: int, word_s: float = 0.25, rate_hz: int = RATE_HZ, finished:
 class Speaking:
     """A mouth that runs, and what it reported."""
 
-    def __init__(self, room: Room, speaker: BreakableSpeaker, echo: EchoCanceller, volume: float) -> None:
+    def __init__(self, room: Room, speaker: BreakableSpeaker, volume: float) -> None:
         self.room = room
         self.speaker = speaker
         self.began: list[AnswerSound] = []
         self.over: list[tuple[AnswerSound, Heard]] = []
-        self.mouth = Mouth(
-            speaker, echo, self.began.append, lambda answer, heard: self.over.append((answer, heard)), volume
-        )
+        self.mouth = Mouth(speaker, self.began.append, lambda *over: self.over.append(over), volume)
 
     def play(self, answer: AnswerSound) -> AnswerSound:
         self.mouth.play(answer)
@@ -76,9 +73,9 @@ class Speaking:
 
 
 @contextmanager
-def speaking(pace: float = 8.0, echo: EchoCanceller | None = None, volume: float = 1.0) -> Iterator[Speaking]:
+def speaking(pace: float = 8.0, volume: float = 1.0) -> Iterator[Speaking]:
     room = Room(CaptureGate(Lamp()), pace)
-    me = Speaking(room, BreakableSpeaker(room.speaker), echo or Headset(), volume)
+    me = Speaking(room, BreakableSpeaker(room.speaker), volume)
     running = Pending(me.mouth.run, "mouth")
     try:
         yield me
@@ -281,7 +278,7 @@ def test_the_end_of_the_program_ends_the_answer() -> None:
 
 def test_a_speaker_that_fails_ends_the_answer_and_the_mouth_may_run_again() -> None:
     room = Room(CaptureGate(Lamp()), 6.0)
-    me = Speaking(room, BreakableSpeaker(room.speaker), Headset(), 1.0)
+    me = Speaking(room, BreakableSpeaker(room.speaker), 1.0)
     running = Pending(me.mouth.run, "mouth")
     me.play(counting(24))
     me.wait_until_heard(0.3)
@@ -297,48 +294,6 @@ def test_a_speaker_that_fails_ends_the_answer_and_the_mouth_may_run_again() -> N
     assert (me.over[1][0], me.over[1][1].interrupted) == (second, False)
     me.mouth.close()
     again.get()
-
-
-class Meddler:
-    """An echo canceller that does something at the moment at which the `at`-th slice is on its way."""
-
-    def __init__(self, at: int) -> None:
-        self._left = at
-        self.meddle: Callable[[], None] = lambda: None
-
-    def played(self, chunk: AudioChunk) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self.meddle()
-
-    def clean(self, chunk: AudioChunk) -> AudioChunk:
-        return chunk
-
-
-def test_held_while_a_slice_is_on_its_way_it_still_goes_on_where_it_was() -> None:
-    echo = Meddler(20)
-    with speaking(echo=echo) as me:
-        echo.meddle = me.mouth.hold
-        answer = me.play(counting(12))
-        eventually(lambda: me.mouth.is_held)
-        me.room.sleep(0.3)
-        me.mouth.go_on()
-        me.wait_until_over()
-        assert_continues(me.numbers(), answer, holds=1)
-
-
-@pytest.mark.parametrize("at", [1, 2, 20])
-def test_an_answer_that_comes_while_a_slice_is_on_its_way_is_told_and_whole(at: int) -> None:
-    echo = Meddler(at)
-    second = counting(8)
-    with speaking(echo=echo) as me:
-        echo.meddle = lambda: me.mouth.play(second)
-        me.play(counting(24))
-        eventually(lambda: len(me.over) == 2)
-        assert me.began[-1] is second
-        assert me.over[1][0] is second
-        assert np.array_equal(me.numbers()[-second.length :], np.arange(1, second.length + 1))
-    assert me.over[1][1].said == second.said(second.length)
 
 
 def test_a_voice_with_another_rate_loses_nothing() -> None:

@@ -20,7 +20,7 @@ from parrot import Rig, running
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.examples import shipped_examples
-from lorgnette.assistant.simulator.protocol import HEADER_BYTES, Kind
+from lorgnette.assistant.simulator.protocol import HEADER_BYTES, Kind, unpack
 from lorgnette.assistant.simulator.tape_file import unpack_tape
 from lorgnette.assistant.wiring import Wiring
 from lorgnette.device.sound import AudioChunk
@@ -141,8 +141,18 @@ def test_sound_goes_up_and_comes_back_and_is_played(tmp_path: Path) -> None:
         loud = since_loud(visit)[:4_000]
         spectrum = np.abs(np.fft.rfft(loud))
         assert 150 < np.argmax(spectrum) * 16_000 / len(loud) < 1_500, "the sweep"
+        await until(lambda: len(echoed(visit)) >= 4_000)
+        assert np.abs(echoed(visit)[:4_000] - loud).max() <= 2, "the program is told all that was played"
 
     browse(work, tmp_path)
+
+
+def echoed(visit: Visit) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What the page says that it played, from its first loud sample on."""
+    sent = [unpack(data) for data in visit.sent if isinstance(data, bytes)]
+    sound = b"".join(packet.body for packet in sent if packet.kind == Kind.SOUND_PLAYED)
+    samples = np.frombuffer(sound, "<i2").astype(np.float32)
+    return samples[np.argmax(np.abs(samples) > 8_000) :] if np.abs(samples).max(initial=0) > 8_000 else samples[:0]
 
 
 def downlink(visit: Visit) -> np.ndarray[Any, np.dtype[np.int16]]:

@@ -262,6 +262,19 @@ def test_the_volume_is_told_when_it_changes() -> None:
     at_the_desk(work)
 
 
+def test_whoever_listens_is_told_what_the_page_has_played() -> None:
+    async def work(desk: Desk) -> None:
+        told: list[AudioChunk] = []
+        speaker = PageSpeaker(desk.link)
+        played = Packet(Kind.SOUND_PLAYED, 0, 0, 22_050, np.array([16_384, -32_768], "<i2").tobytes())
+        speaker.heard(played)  # to nobody
+        speaker.monitor(told.append)
+        speaker.heard(played)
+        assert [(chunk.samples.tolist(), chunk.rate_hz) for chunk in told] == [([0.5, -1.0], 22_050)]
+
+    at_the_desk(work)
+
+
 def test_a_speaker_waits_for_room_and_for_the_end() -> None:
     async def work(desk: Desk) -> None:
         speaker = PageSpeaker(desk.link)

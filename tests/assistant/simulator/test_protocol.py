@@ -157,6 +157,8 @@ def test_packets(stream: int, sequence: int, position: int, body: bytes) -> None
     for kind in (Kind.SOUND_HEARD, Kind.PICTURE_SEEN):
         packet = Packet(kind, stream, sequence, position, body * 2)
         assert unpack(packet.packed()) == packet
+    played = Packet(Kind.SOUND_PLAYED, stream, sequence, 8_000 + position % 184_001, body * 2)
+    assert unpack(played.packed()) == played
 
 
 def test_the_header_is_what_is_documented() -> None:
@@ -184,6 +186,8 @@ def test_bytes_that_are_no_packet(data: bytes) -> None:
         (Packet(Kind.PICTURE_SEEN, 0, 0, 0, b"a" * (2**21 + 1)).packed(), "larger than 2048 KiB"),
         (Packet(Kind.SOUND_TO_PLAY, 0, 0, 0, b"ab").packed(), "no packets of kind 3"),
         (b"\x01\x02" + bytes(20), "of version 2"),
+        (Packet(Kind.SOUND_PLAYED, 0, 0, 22_050, b"abc").packed(), "within a sample"),
+        (Packet(Kind.SOUND_PLAYED, 0, 0, 0, b"ab").packed(), "at 0 Hz"),
     ],
 )
 def test_refused_packets(packed: bytes, says: str) -> None:
