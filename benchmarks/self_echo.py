@@ -2,10 +2,11 @@
 says a word: every turn that comes of that is one too many.
 
     python benchmarks/self_echo.py
-    python benchmarks/self_echo.py --minutes 1 --paths 0.3:0.06,0.6:0.15 --json
+    python benchmarks/self_echo.py --minutes 1 --paths 0.3:0.06,0.6:0.15:0.4 --json
 
-Each echo path is GAIN:DELAY_S. Every path is taken with the canceller on, and the first one without it ("headset"), to
-show that the echo would be heard. The answers are Piper's, to long questions in writing that an engine without weights
+Each echo path is GAIN:DELAY_S:TAIL_S, where TAIL_S is how long the room reverberates (0 where it is left out). Every
+path is taken with the canceller on, and the first one without it ("headset"), to show that the echo would be heard. The
+answers are Piper's, to long questions in writing that an engine without weights
 repeats; so only the ears are measured.
 """
 
@@ -50,11 +51,13 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class EchoPath:
-    """The microphone hears the loudspeaker at `gain` after `delay_s`; `echo` is the setting live.echo."""
+    """The microphone hears the loudspeaker at `gain` after `delay_s`, in a room that is 60 dB quieter after `tail_s`;
+    `echo` is the setting live.echo."""
 
     gain: float
     delay_s: float
-    echo: str
+    tail_s: float = 0.0
+    echo: str = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def measure(parts: LiveParts, wiring: Wiring, path: EchoPath, minutes: float, pa
                 counts["self_answers" if trace.spoken else "answers"] += 1
 
     gate = CaptureGate(RecordingLamp(lambda event: None))
-    room = Room(gate, pace, path.gain, path.delay_s)
+    room = Room(gate, pace, path.gain, path.delay_s, path.tail_s)
     devices = LiveDevices(SceneCamera(View(shipped_examples()["cat"].photo), gate), room.microphone, room.speaker)
     config = wiring.config
     parts = dataclasses.replace(parts, echo=wiring.echo_canceller())
@@ -107,8 +110,7 @@ def measure(parts: LiveParts, wiring: Wiring, path: EchoPath, minutes: float, pa
 
 def main() -> int:
     arguments = parse()
-    chosen = [EchoPath(gain, delay_s, "cancel") for gain, delay_s in arguments.paths]
-    chosen.append(dataclasses.replace(chosen[0], echo="headset"))
+    chosen = [*arguments.paths, dataclasses.replace(arguments.paths[0], echo="headset")]
     outcomes = []
     parts = None
     for path in chosen:
@@ -125,10 +127,14 @@ def main() -> int:
 
 
 def show(outcomes: list[Outcome]) -> None:
-    table = Table("echo", "gain", "delay ms", "room s", "answers", "cut short", "noticed", "questions", "self-answers")
+    table = Table(
+        "echo", "gain", "delay ms", "tail ms", "room s", "answers", "cut short", "noticed", "questions", "self-answers"
+    )
     for one in outcomes:
         figures = (one.spoken_s, one.answers, one.interrupted, one.noticed, one.questions, one.self_answers)
-        table.add_row(one.path.echo, f"{one.path.gain:g}", f"{1000 * one.path.delay_s:.0f}", *map(str, figures))
+        path = one.path
+        times = (f"{1000 * seconds:.0f}" for seconds in (path.delay_s, path.tail_s))
+        table.add_row(path.echo, f"{path.gain:g}", *times, *map(str, figures))
     Console().print(table)
 
 
@@ -136,15 +142,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5.0, help="room time for each path (default: 5)")
     parser.add_argument("--pace", type=float, default=1.0, help="of the room's clock (default: 1)")
-    parser.add_argument("--paths", type=paths, default="0.1:0.03,0.3:0.06,0.6:0.12", metavar="GAIN:DELAY_S,...")
+    parser.add_argument("--paths", type=paths, default="0.1:0.03,0.3:0.06:0.3,0.6:0.12:0.5", metavar="PATH,...")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="one setting (may be repeated)")
     parser.add_argument("--json", action="store_true", help="print a record for a program")
     return parser.parse_args()
 
 
-def paths(text: str) -> list[tuple[float, float]]:
-    pairs = [part.partition(":") for part in text.split(",")]
-    return [(float(gain), float(delay_s)) for gain, _, delay_s in pairs]
+def paths(text: str) -> list[EchoPath]:
+    return [EchoPath(*map(float, path.split(":"))) for path in text.split(",")]
 
 
 if __name__ == "__main__":

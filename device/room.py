@@ -34,7 +34,8 @@ _HEARD_LATE_CHUNKS = 128
 
 class Room:
     """Everything in it is at 16 kHz. The microphone hears those who `say` something, `noise` (looped), and the
-    loudspeaker at `echo_gain` after `echo_delay_s`. Of either side the last `kept_s` seconds are remembered."""
+    loudspeaker at `echo_gain` after `echo_delay_s`; with `echo_tail_s` it reverberates, and is 60 dB quieter after that
+    time. Of either side the last `kept_s` seconds are remembered."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Room:
         pace: float = 1.0,
         echo_gain: float = 0.0,
         echo_delay_s: float = 0.05,
+        echo_tail_s: float = 0.0,
         noise: AudioChunk | None = None,
         kept_s: float = 600.0,
     ) -> None:
@@ -49,7 +51,8 @@ class Room:
         self._start_ns = time.monotonic_ns()
         self._ticks = 0
         self._lock = threading.RLock()
-        self._echo_gain = echo_gain
+        self._response = echo_gain * _response(echo_tail_s)
+        self._reverberating = np.zeros(len(self._response) - 1, np.float32)
         self._echo: deque[Samples] = deque([_silence()] * max(1, round(echo_delay_s / _TICK_S)))
         self._noise = resample(noise.samples, noise.rate_hz, SPEECH_RATE_HZ) if noise else _silence()
         self._voices: list[tuple[int, Samples]] = []
@@ -114,7 +117,7 @@ class Room:
     def _tick(self) -> None:
         played = self.speaker.take(CHUNK_SAMPLES)
         self._echo.append(played)
-        mixed = self._spoken() + self._noisy() + self._echo.popleft() * np.float32(self._echo_gain)
+        mixed = self._spoken() + self._noisy() + self._echoed()
         mixed = np.clip(mixed, -1, 1, dtype=np.float32)
         self._speaker_sides.append(played)
         self._microphone_sides.append(mixed)
@@ -131,6 +134,11 @@ class Room:
                 mixed[first - at : last - at] += samples[first - start : last - start]
         self._voices = [voice for voice in self._voices if voice[0] + len(voice[1]) > at + CHUNK_SAMPLES]
         return mixed
+
+    def _echoed(self) -> Samples:
+        before = np.concatenate([self._reverberating, self._echo.popleft()])
+        self._reverberating = before[CHUNK_SAMPLES:]
+        return np.convolve(before, self._response, "valid")
 
     def _noisy(self) -> Samples:
         at = self._ticks * CHUNK_SAMPLES
@@ -221,6 +229,13 @@ class RoomSpeaker:
             self.clear()
         while self.waiting_s > 0:
             time.sleep(_TICK_S / self._room.pace)
+
+
+def _response(tail_s: float) -> Samples:
+    """The direct sound, and a tail of noise that has lost 60 dB after `tail_s` (Moorer 1979)."""
+    tail = np.random.default_rng(0).normal(size=round(tail_s * SPEECH_RATE_HZ)) * 0.12
+    tail *= 10 ** (-3 * np.arange(len(tail)) / max(1, len(tail)))
+    return np.concatenate([[1.0], tail]).astype(np.float32)
 
 
 def _silence() -> Samples:

@@ -74,7 +74,7 @@ class _Player:
         self.log = EventLog(lambda: self.room.now_s)
         gate = CaptureGate(self.log.lamp)
         sound = noise(around.noise, around.snr_db) if around.noise else None
-        self.room = Room(gate, around.pace, around.echo_gain, around.echo_delay_s, sound)
+        self.room = Room(gate, around.pace, around.echo_gain, around.echo_delay_s, noise=sound)
         self._camera = SceneCamera(scenario.view, gate)
         self._switches = FaultSwitches()
         self.devices = LiveDevices(

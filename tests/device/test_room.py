@@ -168,6 +168,19 @@ def test_the_echo_comes_later_and_weaker() -> None:
     assert np.array_equal(listened[late : late + length], heard[:length] * np.float32(0.5))
 
 
+def test_a_room_that_reverberates() -> None:
+    place = room(echo_gain=0.5, echo_delay_s=0.032, echo_tail_s=0.25)
+    place.speaker.play(AudioChunk(np.array([1.0], np.float32), RATE_HZ))
+    place.sleep(0.5)
+    heard, listened = place.heard().samples, place.listened().samples
+    echo = listened[np.argmax(heard) + round(0.032 * RATE_HZ) :][:RATE_HZ]
+    assert echo[0] == 0.5
+    loudness = [float(np.square(echo[1 + at * 1000 : 1001 + at * 1000]).sum()) for at in range(4)]
+    lost_db = 10 * np.log10(loudness[0] / np.array(loudness))
+    assert lost_db == pytest.approx([0, 15, 30, 45], abs=2), "60 dB in 4,000 samples"
+    assert not np.any(echo[4001:])
+
+
 def test_only_so_much_is_remembered() -> None:
     place = room(kept_s=0.32)
     place.sleep(1.0)
