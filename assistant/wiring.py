@@ -13,6 +13,7 @@ from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceLog
 from lorgnette.assistant.turn import Turns
 from lorgnette.device.capture import CaptureGate, Indicator, TerminalIndicator
+from lorgnette.device.heap import use_few_heaps
 
 if TYPE_CHECKING:
     from lorgnette.assistant.live.assistant import LiveParts
@@ -71,6 +72,7 @@ class Wiring:
 
     def live_parts(self) -> LiveParts:
         """What a conversation takes, loaded and warm. Fetches and builds what is missing first."""
+        use_few_heaps()
         from lorgnette.assistant.live.assistant import LiveParts
         from lorgnette.speech.end_of_turn import SmartTurn
         from lorgnette.speech.voice_activity import SileroDetector

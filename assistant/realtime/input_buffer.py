@@ -143,7 +143,7 @@ def _turn_taker(wanted: ServerVad | SemanticVad | None, parts: RealtimeParts) ->
         silence_s = wanted.silence_duration_ms / 1000
         off = min(0.35, wanted.threshold * 0.7)
         settings = TurnTakingSettings(
-            soft_end_s=min(0.096, silence_s),
+            soft_end_s=min(TurnTakingSettings().soft_end_s, silence_s),
             patience_s=silence_s,
             longest_s=LONGEST_S,
             on_probability=wanted.threshold,
