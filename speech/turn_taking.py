@@ -113,6 +113,7 @@ class TurnTaker:
         self._taken: list[AudioChunk] = []
         self._previous: list[AudioChunk] = []
         self._since_end_s = 0.0
+        self._probability = 0.0
         self._speaking = False
         self._paused = False
         self._deaf = False
@@ -136,6 +137,11 @@ class TurnTaker:
         return self._revision
 
     @property
+    def may_be_speech(self) -> bool:
+        """Whether the last frame might have had speech in it, be it not enough to begin a turn."""
+        return self._probability >= self._settings.off_probability
+
+    @property
     def is_loud(self) -> bool:
         """Whether the last frame had speech in it."""
         return self._speaking and self._silent_frames == 0
@@ -152,7 +158,7 @@ class TurnTaker:
 
     def push(self, chunk: AudioChunk) -> list[TurnEvent]:
         """Take in the next 512 samples at 16 kHz."""
-        probability = self._detector.probability(chunk.samples)
+        self._probability = probability = self._detector.probability(chunk.samples)
         if not self._speaking:
             return self._wait(chunk, probability)
         self._taken.append(chunk)

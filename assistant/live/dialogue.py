@@ -84,6 +84,8 @@ class Dialogue:
             self._taker.settle()
         for event in self._taker.push(chunk):
             self._happen(event)
+        if not self._taker.in_turn:
+            return self._replies.suspect(self._asking.turn, self._taker.may_be_speech)
         if not self._taker.is_loud:
             return
         speech_s = self._taker.speech_s
@@ -300,8 +302,7 @@ class Dialogue:
         self._settle(reason)
 
     def _settle(self, reason: str) -> None:
-        state = self._present_state()
-        if state != self.state:
+        if (state := self._present_state()) != self.state:
             self.state = state
             self._tell(events.StateChanged(state, reason))
 

@@ -102,12 +102,15 @@ class Replies:
             self.given.is_stale = True
         self._mouth.stop()
 
+    def suspect(self, turn: int, suspected: bool) -> None:
+        """Whether somebody may be beginning to talk over the answer, if one is heard: quieter until that is known."""
+        if self.is_audible and not self._mouth.is_held:
+            self._duck(turn, suspected)
+
     def talk_over(self, turn: int, speech_s: float) -> None:
         """Speech over the answer, if one is heard: quieter at once, silent when it goes on."""
-        if self.is_audible and not self._ducked:
-            self._ducked = True
-            self._mouth.duck(True)
-            self._tell(SpeakingDucked(turn, True))
+        if self.is_audible:
+            self._duck(turn, True)
         if speech_s >= self._interrupt_s:
             self.hold(turn)
 
@@ -122,10 +125,13 @@ class Replies:
         if self._mouth.is_held:
             self._mouth.go_on()
             self._tell(SpeakingPaused(turn, False))
-        if self._ducked:
-            self._ducked = False
-            self._mouth.duck(False)
-            self._tell(SpeakingDucked(turn, False))
+        self._duck(turn, False)
+
+    def _duck(self, turn: int, ducked: bool) -> None:
+        if ducked != self._ducked:
+            self._ducked = ducked
+            self._mouth.duck(ducked)
+            self._tell(SpeakingDucked(turn, ducked))
 
     def began(self, answer: AnswerSound) -> None:
         """The mouth has begun with an answer."""

@@ -176,6 +176,18 @@ def test_a_long_mm_hm_holds_the_answer_and_it_goes_on() -> None:
     assert [event.ducked for event in me.watch.of(SpeakingDucked)] == [True, False]
 
 
+def test_what_may_be_the_beginning_of_speech_makes_an_answer_quieter_and_no_turn() -> None:
+    with talk(OPEN) as me:
+        me.ask(WHAT, 1)
+        eventually(lambda: me.mouth.heard_s > 1.0)
+        me.bring(tone(WHAT, 0.064, 0.01))
+        assert me.watch.of(SpeakingDucked)[-1].ducked
+        me.pause(0.1)
+        me.wait_for_end(1)
+    assert [event.ducked for event in me.watch.of(SpeakingDucked)] == [True, False]
+    assert [event.turn for event in me.watch.of(SpeechBegan)] == [1]
+
+
 def test_a_click_over_an_answer_does_not_silence_it() -> None:
     with talk(OPEN) as me:
         me.ask(WHAT, 1)
