@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from self_echo import paths
+from self_echo import EchoPath, paths
 from soak import memory_mb, slope_mb_an_hour
 from soak_wearer import Tally
 
@@ -42,4 +42,4 @@ def test_only_what_fails_by_itself_is_a_fault() -> None:
 
 
 def test_echo_paths_on_the_command_line() -> None:
-    assert paths("0.1:0.03,0.6:0.12") == [(0.1, 0.03), (0.6, 0.12)]
+    assert paths("0.1:0.03,0.6:0.12:0.5") == [EchoPath(0.1, 0.03), EchoPath(0.6, 0.12, 0.5)]
