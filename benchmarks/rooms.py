@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from voices import OTHERS, OURS, Samples, SpeechFolder, power, room_noise, varied
 
+from lorgnette.device.room import room_response
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
 
 ANSWERS = """\
@@ -76,11 +77,8 @@ def _bursts(length: int, rng: random.Random) -> Iterator[tuple[float, int, int]]
 
 
 def _room(delay_ms: float, decay_s: float, noise: np.random.Generator) -> Samples:
-    """An impulse response: the direct sound after `delay_ms`, then a tail that has lost 60 dB after `decay_s`."""
-    tail = noise.normal(size=round(decay_s * SPEECH_RATE_HZ)) * 0.12
-    tail *= 10 ** (-3 * np.arange(len(tail)) / len(tail))
-    tail[0] = 1.0
-    return np.concatenate([np.zeros(round(delay_ms / 1000 * SPEECH_RATE_HZ)), tail]).astype(np.float32)
+    """An impulse response: nothing for `delay_ms`, then that of a room that has lost 60 dB after `decay_s`."""
+    return np.pad(room_response(decay_s, noise), (round(delay_ms / 1000 * SPEECH_RATE_HZ), 0))
 
 
 def _convolved(samples: Samples, response: Samples) -> Samples:

@@ -51,7 +51,7 @@ class Room:
         self._start_ns = time.monotonic_ns()
         self._ticks = 0
         self._lock = threading.RLock()
-        self._response = echo_gain * _response(echo_tail_s)
+        self._response = echo_gain * room_response(echo_tail_s, np.random.default_rng(0))
         self._reverberating = np.zeros(len(self._response) - 1, np.float32)
         self._echo: deque[Samples] = deque([_silence()] * max(1, round(echo_delay_s / _TICK_S)))
         self._noise = resample(noise.samples, noise.rate_hz, SPEECH_RATE_HZ) if noise else _silence()
@@ -231,11 +231,12 @@ class RoomSpeaker:
             time.sleep(_TICK_S / self._room.pace)
 
 
-def _response(tail_s: float) -> Samples:
-    """The direct sound, and a tail of noise that has lost 60 dB after `tail_s` (Moorer 1979)."""
-    tail = np.random.default_rng(0).normal(size=round(tail_s * SPEECH_RATE_HZ)) * 0.12
-    tail *= 10 ** (-3 * np.arange(len(tail)) / max(1, len(tail)))
-    return np.concatenate([[1.0], tail]).astype(np.float32)
+def room_response(tail_s: float, noise: np.random.Generator) -> Samples:
+    """An impulse response: the direct sound, then a tail of noise that has lost 60 dB after `tail_s` (Moorer 1979)."""
+    response = noise.normal(size=max(1, round(tail_s * SPEECH_RATE_HZ))) * 0.12
+    response *= 10 ** (-3 * np.arange(len(response)) / len(response))
+    response[0] = 1.0
+    return response.astype(np.float32)
 
 
 def _silence() -> Samples:

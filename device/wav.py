@@ -101,3 +101,8 @@ class WavFile:
 def pcm16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Float samples in [-1, 1] as little-endian 16-bit integers; what lies outside is clipped."""
     return np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+
+
+def from_pcm16(data: bytes) -> npt.NDArray[np.float32]:
+    """Samples of 16 bits, little-endian, as float32 from -1 to 1."""
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32_768)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import numpy as np
 from lamp import Lamp
 from live_box import (
     Hummer,
@@ -18,6 +17,7 @@ from live_box import (
     ToneTranscriber,
     WakeTone,
     Watch,
+    silence,
     tone,
 )
 
@@ -108,10 +108,6 @@ class Talk:
 
     def wait_until_understood(self, revision: int) -> QuestionHeard:
         return self.watch.wait(QuestionHeard, where=lambda event: event.revision == revision)
-
-
-def silence(seconds: float) -> AudioChunk:
-    return AudioChunk(np.zeros(round(seconds / FRAME_S) * FRAME_SAMPLES, np.float32), 16_000)
 
 
 @contextmanager

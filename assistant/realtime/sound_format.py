@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from lorgnette.device.wav import pcm16
+from lorgnette.device.wav import from_pcm16, pcm16
 
 Samples = npt.NDArray[np.float32]
 
@@ -23,10 +23,6 @@ class SoundFormat:
     sample_bytes: int
     decode: Callable[[bytes], Samples]
     encode: Callable[[Samples], bytes]
-
-
-def _from_pcm(data: bytes) -> Samples:
-    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768.0)
 
 
 def _law(levels: Callable[[], npt.NDArray[np.int32]]) -> tuple[Callable[[bytes], Samples], Callable[[Samples], bytes]]:
@@ -65,7 +61,7 @@ def _a_levels() -> npt.NDArray[np.int32]:
 FORMATS = {
     one.name: one
     for one in (
-        SoundFormat("audio/pcm", 24_000, 2, _from_pcm, lambda samples: pcm16(samples).tobytes()),
+        SoundFormat("audio/pcm", 24_000, 2, from_pcm16, lambda samples: pcm16(samples).tobytes()),
         SoundFormat("audio/pcmu", 8_000, 1, *_law(_mu_levels)),
         SoundFormat("audio/pcma", 8_000, 1, *_law(_a_levels)),
     )

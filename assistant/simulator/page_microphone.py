@@ -16,6 +16,7 @@ from lorgnette.device.errors import DeviceError
 from lorgnette.device.microphone import CHUNK_SAMPLES
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
+from lorgnette.device.wav import from_pcm16
 
 _SILENT_LIMIT_S = 3.0
 _POLL_S = 0.1
@@ -82,7 +83,7 @@ def _cut(arriving: Iterator[tuple[Packet, int]]) -> Iterator[AudioChunk]:
     waiting: npt.NDArray[np.float32] = np.zeros(0, np.float32)
     began_ns: float | None = None
     for packet, arrived_ns in arriving:
-        samples = np.frombuffer(packet.body, "<i2").astype(np.float32) / 32768
+        samples = from_pcm16(packet.body)
         end = packet.position + len(samples)
         # The stream began when its quickest packet says, apart from a drift of the clocks: later ones were held up.
         seen_ns = arrived_ns - end * 1e9 / SPEECH_RATE_HZ

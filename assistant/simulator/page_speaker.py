@@ -8,14 +8,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from lorgnette.assistant.simulator.link import Link
 from lorgnette.assistant.simulator.protocol import Kind, Packet
 from lorgnette.device.errors import DeviceError
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.speaker import Listener
-from lorgnette.device.wav import pcm16
+from lorgnette.device.wav import from_pcm16, pcm16
 
 _AHEAD_S = 0.4
 """Enough to ride out a hiccup of either side; an interruption takes it back."""
@@ -105,9 +103,7 @@ class PageSpeaker:
 
     def heard(self, packet: Packet) -> None:
         """The page has played what is in this packet."""
-        self._listener(
-            AudioChunk(np.frombuffer(packet.body, "<i2").astype(np.float32) / np.float32(32_768), packet.position)
-        )
+        self._listener(AudioChunk(from_pcm16(packet.body), packet.position))
 
     def __enter__(self) -> Self:
         return self

@@ -105,8 +105,9 @@ def listen(canceller: EchoCanceller, sound: Samples, told: slice, heard: slice) 
 
 def listen_on(canceller: EchoCanceller, sound: Samples, since: int) -> None:
     """Chunk after chunk of `sound` is played and heard."""
-    for number in range(since, len(sound) // FRAME_SAMPLES):
-        listen(canceller, sound, slice(number, number + 1), slice(number, number + 1))
+    for chunk in frames(sound)[since:]:
+        canceller.played(chunk)
+        canceller.clean(chunk)
 
 
 @pytest.mark.parametrize(
