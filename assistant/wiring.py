@@ -248,7 +248,13 @@ def engine_settings(config: Config) -> EngineSettings:
 
     chosen = config.engine
     sampling = SamplingSettings(chosen.temperature, chosen.top_p, chosen.seed)
-    return EngineSettings(chosen.max_new_tokens, sampling, threads=config.thread_count, tiles=chosen.tiles)
+    return EngineSettings(
+        chosen.max_new_tokens,
+        sampling,
+        threads=config.thread_count,
+        tiles=chosen.tiles,
+        mirror=chosen.mirror,
+    )
 
 
 def _onnx_engine(wiring: Wiring) -> Engine:

@@ -42,6 +42,7 @@ PREPROCESSING = Preprocessing(
     filter="area",
     layout="NCHW",
     channels="RGB",
+    mirrored=True,
 )
 
 

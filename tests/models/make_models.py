@@ -116,6 +116,7 @@ def tiny_vlm() -> Assembly:
             filter="area",
             layout="NCHW",
             channels="RGB",
+            mirrored=True,
         ),
         prompt=PromptTemplate(
             opening="",
