@@ -1,7 +1,7 @@
 """When a mirror image must not be asked: what is left there is right, and its letters and clocks cannot be read.
 
 A picture and its mirror image show the same things, and a small model errs on each in its own way: what both say
-together, by the geometric mean of their probabilities, is right more often. The second view costs one more look, which is done
+together, by the geometric mean of their probabilities, is right more often. The second view costs one more look, done
 before the question has ended, and a tenth of each token: a step of two rows reads the same weights as a step of one.
 """
 

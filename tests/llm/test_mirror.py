@@ -75,9 +75,7 @@ def test_scores_are_those_of_both_views(bundle: ModelBundle, pictures: list[Fram
     assert here == pytest.approx(there, abs=1e-4)
 
 
-def test_a_bundle_that_does_not_ask_for_it_sees_one_view(
-    bundle: ModelBundle, pictures: list[Frame], ask: Ask
-) -> None:
+def test_a_bundle_that_does_not_ask_for_it_sees_one_view(bundle: ModelBundle, pictures: list[Frame], ask: Ask) -> None:
     assert bundle.preprocessing is not None
     plain = replace(bundle, preprocessing=replace(bundle.preprocessing, mirrored=False))
     prompt = Prompt("What do you see?", pictures[0])
