@@ -13,7 +13,7 @@ from lorgnette.assistant.honesty import Honesty
 from lorgnette.assistant.trace import TraceLog
 from lorgnette.assistant.turn import Turns
 from lorgnette.device.capture import CaptureGate, Indicator, TerminalIndicator
-from lorgnette.device.heap import use_few_heaps
+from lorgnette.device.heap import use_few_heaps, use_huge_pages
 
 if TYPE_CHECKING:
     from lorgnette.assistant.live.assistant import LiveParts
@@ -83,6 +83,7 @@ class Wiring:
             self.store().pull([live.end_of_turn])
         turns = self.turns(hear=True, speak=True)
         turns.ready()
+        use_huge_pages()
         return LiveParts(
             turns,
             detector=SileroDetector(),

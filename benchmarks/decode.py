@@ -5,7 +5,7 @@
     python benchmarks/decode.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--bundle bundle/] [--json]
 
 All run the same ids on the same number of threads. Ours runs the bundle through the engine's own decoder, with keys and
-values in place; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
+values in place and the weights on huge pages, as in a conversation; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
 its C interface; transformers runs the GGUF's weights in fp32 with its dynamic cache; onnxruntime-genai runs what its
 own builder makes of these weights (--genai-precision, symmetric blocks of 32, accuracy level 4). Every runner lives in
 a process of its own: of four equal sessions that were opened one after the other in one process, the first decoded 10 %
@@ -84,6 +84,7 @@ def _serve(there: Connection, make: Callable[..., Runner], args: tuple[object, .
 
 class OurRunner:
     def __init__(self, bundle_folder: Path, threads: int) -> None:
+        from lorgnette.device.heap import use_huge_pages
         from lorgnette.device.session import OnnxSession
         from lorgnette.llm.bundle import ModelBundle
         from lorgnette.llm.decoder import Decoder
@@ -92,6 +93,7 @@ class OurRunner:
         self._embed = OnnxSession(bundle.path("embed_tokens"), threads)
         self._decoder = Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
         self._cache = self._decoder.new_cache()
+        use_huge_pages()
 
     def prefill(self, ids: list[int]) -> float:
         started = time.perf_counter()

@@ -8,19 +8,16 @@ saves 14 MB of copying for each token. One that concatenates instead gets exact 
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.session import Array, OnnxSession, SessionError
+from lorgnette.llm.bound_views import EMBEDS, LOGITS, MASK, PAST, POSITIONS, PRESENT, BoundViews
 from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.sampling import Logits, agreed
-
-LOGITS_KEPT = "num_logits_to_keep"  # a decoder with this input, left out, computes logits of the last position alone
-_PAST, _PRESENT = "past_key_values", "present"
 
 
 class CachedDecoder(Protocol):
@@ -31,32 +28,22 @@ class CachedDecoder(Protocol):
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Bindings:
-    """What a cache of this capacity is bound to, for each part of its views that is computed at once."""
-
-    capacity: int
-    of_views: dict[tuple[int, int], Any] = field(default_factory=dict)
-
-
 class Decoder:
     """A `decoder_model_merged` session. Different caches may be stepped by different threads, one cache by one."""
 
     def __init__(self, session: OnnxSession, geometry: DecoderGeometry) -> None:
         self._session = session
         self._geometry = geometry
-        self._past = [f"{_PAST}.{layer}.{kind}" for layer in range(geometry.layers) for kind in ("key", "value")]
-        self._present = [name.replace(_PAST, _PRESENT, 1) for name in self._past]
-        missing = [name for name in ("inputs_embeds", *self._past) if name not in session.inputs]
+        self._past = [f"{PAST}.{layer}.{kind}" for layer in range(geometry.layers) for kind in ("key", "value")]
+        self._present = [name.replace(PAST, PRESENT, 1) for name in self._past]
+        missing = [name for name in (EMBEDS, *self._past) if name not in session.inputs]
         if missing:
             raise SessionError(
                 f"{session.path.name} has no input {missing[0]}", "the manifest belongs to another model"
             )
-        self._embeds_dtype = session.inputs["inputs_embeds"].dtype
+        self._embeds_dtype = session.inputs[EMBEDS].dtype
         self._kv_dtype = session.inputs[self._past[0]].dtype
-        self._logits_dtype = session.outputs["logits"].dtype
-        self._one_row_of_logits = LOGITS_KEPT in session.optional_inputs
-        self._bindings: weakref.WeakKeyDictionary[KvCache, _Bindings] = weakref.WeakKeyDictionary()
+        self._bound: weakref.WeakKeyDictionary[KvCache, dict[tuple[int, int], BoundViews]] = weakref.WeakKeyDictionary()
         self.in_place = self._can_write_in_place()
 
     def new_cache(self, capacity: int = 64, views: int = 1) -> KvCache:
@@ -70,6 +57,11 @@ class Decoder:
         runtime fails; the cache then is as it was.
         """
         count, hidden = embeds.shape[-2:]
+        if hidden != self._geometry.hidden:
+            raise SessionError(
+                f"{self._session.path.name} takes embeddings of {self._geometry.hidden} values, not {hidden}",
+                "the parts of this bundle do not belong together",
+            )
         cache.reserve(cache.length + count)
         step = self._append_in_place if self.in_place else self._append_copying
         rows = np.ascontiguousarray(np.broadcast_to(embeds, (cache.views, count, hidden)), dtype=self._embeds_dtype)
@@ -81,47 +73,22 @@ class Decoder:
         return logits
 
     def _append_in_place(self, embeds: Array, cache: KvCache, views: slice) -> Logits:
-        rows = 1 if self._one_row_of_logits else embeds.shape[1]
-        logits = np.empty((len(embeds), rows, self._geometry.vocabulary), self._logits_dtype)
-        feeds = self._feeds(embeds, cache.length)
-        binding = self._binding(cache, views)
-        for name, array in feeds.items():
-            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        binding.bind_output("logits", "cpu", 0, logits.dtype, logits.shape, logits.ctypes.data)
-        self._session.run_bound(binding)
-        return np.asarray(logits[:, -1], dtype=np.float32)
-
-    def _binding(self, cache: KvCache, views: slice) -> Any:
-        """These views of the cache's arrays bound as past and as present; made anew only when the cache has grown."""
-        bindings = self._bindings.get(cache)
-        if bindings is None or bindings.capacity != cache.capacity:
-            bindings = self._bindings[cache] = _Bindings(cache.capacity)
+        bound = self._bound.setdefault(cache, {})
         key = views.start, views.stop
-        if key not in bindings.of_views:
-            binding = self._session.raw.io_binding()
-            for past, present, buffer in zip(self._past, self._present, cache.buffers, strict=True):
-                array = buffer[views]
-                binding.bind_input(past, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-                binding.bind_output(present, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-            bindings.of_views[key] = binding
-        return bindings.of_views[key]
+        if key not in bound or bound[key].capacity != cache.capacity:
+            bound[key] = BoundViews(self._session, self._geometry, cache, views)
+        return bound[key].append(embeds, cache.length)
 
     def _append_copying(self, embeds: Array, cache: KvCache, views: slice) -> Logits:
         start, end = cache.length, cache.length + embeds.shape[1]
-        feeds = self._feeds(embeds, start)
+        feeds: dict[str, Array] = {EMBEDS: embeds, MASK: np.ones((len(embeds), end), np.int64)}
+        if POSITIONS in self._session.inputs:
+            feeds[POSITIONS] = np.tile(np.arange(start, end, dtype=np.int64), (len(embeds), 1))
         feeds.update((name, array[views, :, :start]) for name, array in zip(self._past, cache.buffers, strict=True))
         outputs = self._session.run(feeds)
         for name, array in zip(self._present, cache.buffers, strict=True):
             array[views, :, start:end] = outputs[name][:, :, start:end]
-        return np.asarray(outputs["logits"][:, -1], dtype=np.float32)
-
-    def _feeds(self, embeds: Array, start: int) -> dict[str, Array]:
-        """Positions count from 0 and the mask covers everything, as the graph's attention wants them."""
-        end = start + embeds.shape[1]
-        feeds: dict[str, Array] = {"inputs_embeds": embeds, "attention_mask": np.ones((len(embeds), end), np.int64)}
-        if "position_ids" in self._session.inputs:
-            feeds["position_ids"] = np.tile(np.arange(start, end, dtype=np.int64), (len(embeds), 1))
-        return feeds
+        return np.asarray(outputs[LOGITS][:, -1], dtype=np.float32)
 
     def _can_write_in_place(self) -> bool:
         """Whether two short steps in place give the logits that exact lengths give; no file says so."""

@@ -1,10 +1,11 @@
-"""A process with many threads keeps two heaps, and gives large memory back. Linux with glibc only."""
+"""A process with many threads keeps two heaps, gives large memory back, and has its models on huge pages: on Linux."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,26 @@ def test_threads_share_heaps() -> None:
 
     assert heaps("few") <= 1, "the main one is not counted"
     assert heaps("many") > 1
+
+
+_LARGE_BLOCKS = """
+import mmap, re
+from lorgnette.device.heap import use_huge_pages
+huge = lambda: int(re.search(r"AnonHugePages: +(\\d+) kB", open("/proc/self/smaps_rollup").read())[1]) * 1024
+block = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range(0, len(block), 4096):
+    block[page:page + 8] = page.to_bytes(8)
+before = huge()
+moved = use_huge_pages()
+assert all(block[page:page + 8] == page.to_bytes(8) for page in range(0, len(block), 4096))
+print(moved, huge() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages")
+def test_what_is_in_use_moves_to_huge_pages_and_stays_what_it_was() -> None:
+    command = [sys.executable, "-c", _LARGE_BLOCKS]
+    moved, gained = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    if not moved:
+        pytest.skip("the kernel cannot move memory to huge pages on demand")
+    assert 62 * 2**20 <= gained <= moved <= 80 * 2**20

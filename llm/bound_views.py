@@ -1,0 +1,77 @@
+"""Steps of a decoder over memory that stays bound: a cache's arrays as past and as present, and what a step reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorgnette.device.session import Array, OnnxSession
+from lorgnette.llm.kv_cache import KvCache
+from lorgnette.llm.manifest import DecoderGeometry
+from lorgnette.llm.sampling import Logits
+
+LOGITS_KEPT = "num_logits_to_keep"  # a decoder with this input, left out, computes logits of the last position alone
+PAST, PRESENT = "past_key_values", "present"
+EMBEDS, MASK, POSITIONS, LOGITS = "inputs_embeds", "attention_mask", "position_ids", "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Memory that a step of so many positions reads, and its logits."""
+
+    inputs: dict[str, Array]
+    logits: Array
+
+
+class BoundViews:
+    """Some `views` of `cache`, as long as it keeps its capacity.
+
+    An answer is made of steps of one position. Their memory is bound once, and of each only the mask, which grows.
+    """
+
+    def __init__(self, session: OnnxSession, geometry: DecoderGeometry, cache: KvCache, views: slice) -> None:
+        self._session = session
+        self._geometry = geometry
+        self._views = views.stop - views.start
+        self.capacity = cache.capacity
+        self._binding = session.raw.io_binding()
+        for index, buffer in enumerate(cache.buffers):
+            name = f"{index // 2}.{('key', 'value')[index % 2]}"
+            self._bind_input(f"{PAST}.{name}", buffer[views])
+            self._bind_output(f"{PRESENT}.{name}", buffer[views])
+        self._mask = np.ones(self._views * cache.capacity, np.int64)
+        self._one = self._memory(1)
+        self._bound: _Step | None = None
+
+    def append(self, embeds: Array, start: int) -> Logits:
+        """Compute `embeds` [views, n, hidden] behind `start` positions; the last one's logits, [views, vocabulary]."""
+        count = embeds.shape[1]
+        step = self._one if count == 1 else self._memory(count)
+        step.inputs[EMBEDS][...] = embeds
+        if POSITIONS in step.inputs:
+            step.inputs[POSITIONS][...] = np.arange(start, start + count)
+        if step is not self._bound:
+            for name, array in step.inputs.items():
+                self._bind_input(name, array)
+            self._bind_output(LOGITS, step.logits)
+            self._bound = step
+        # It covers everything, so the first of its ones are a mask of any length.
+        self._bind_input(MASK, self._mask[: self._views * (start + count)].reshape(self._views, -1))
+        self._session.run_bound(self._binding)
+        return np.array(step.logits[:, -1], np.float32)
+
+    def _memory(self, count: int) -> _Step:
+        given, geometry = self._session.inputs, self._geometry
+        inputs = {EMBEDS: np.empty((self._views, count, geometry.hidden), given[EMBEDS].dtype)}
+        if POSITIONS in given:
+            inputs[POSITIONS] = np.empty((self._views, count), np.int64)
+        rows = 1 if LOGITS_KEPT in self._session.optional_inputs else count
+        logits = np.empty((self._views, rows, geometry.vocabulary), self._session.outputs[LOGITS].dtype)
+        return _Step(inputs, logits)
+
+    def _bind_input(self, name: str, array: Array) -> None:
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def _bind_output(self, name: str, array: Array) -> None:
+        self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
