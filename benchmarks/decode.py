@@ -5,12 +5,13 @@
     python benchmarks/decode.py [--gguf SmolLM2-135M-Instruct.Q4_1.gguf] [--bundle bundle/] [--json]
 
 All run the same ids on the same number of threads. Ours runs the bundle through the engine's own decoder, with keys and
-values in place and the weights on huge pages, as in a conversation; the adapter that is merged into it changes values, not sizes. llama.cpp runs the GGUF as it is, through
-its C interface; transformers runs the GGUF's weights in fp32 with its dynamic cache; onnxruntime-genai runs what its
-own builder makes of these weights (--genai-precision, symmetric blocks of 32, accuracy level 4). Every runner lives in
-a process of its own: of four equal sessions that were opened one after the other in one process, the first decoded 10 %
-slower than the last. Every round measures each runner once, in rotating order, with a pause between so that no runner's
-spinning threads are in the next one's way. Decode includes the choice of the most probable token.
+values in place and the weights on huge pages, as in a conversation; the adapter that is merged into it changes values,
+not sizes. llama.cpp runs the GGUF as it is, through its C interface; transformers runs the GGUF's weights in fp32 with
+its dynamic cache; onnxruntime-genai runs what its own builder makes of these weights (--genai-precision, symmetric
+blocks of 32, accuracy level 4). Every runner lives in a process of its own: of four equal sessions that were opened one
+after the other in one process, the first decoded 10 % slower than the last. Every round measures each runner once, in
+rotating order, with a pause between so that no runner's spinning threads are in the next one's way. Decode includes the
+choice of the most probable token.
 """
 
 from __future__ import annotations
