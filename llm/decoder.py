@@ -65,8 +65,8 @@ class Decoder:
         cache.reserve(cache.length + count)
         step = self._append_in_place if self.in_place else self._append_copying
         rows = np.ascontiguousarray(np.broadcast_to(embeds, (cache.views, count, hidden)), dtype=self._embeds_dtype)
-        # The runtime's attention takes several rows of a batch behind a past only for one position.
-        together = cache.views if count == 1 else 1
+        # Behind a past the runtime's attention takes several rows of a batch only for one position.
+        together = cache.views if count == 1 or cache.length == 0 else 1
         parts = [slice(first, first + together) for first in range(0, cache.views, together)]
         logits = agreed([view for part in parts for view in step(rows[part], cache, part)])
         cache.length += count
