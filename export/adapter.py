@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from lorgnette.export.llama import LINEARS, FloatArray, LlamaWeights, WeightsFormatError
 
@@ -94,9 +94,10 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
 
 def _save(tensors: dict[str, npt.NDArray[Any]], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a file in one step, so that an interruption leaves what was there."""
+    """Write a file in one step, so that an interruption leaves what was there. (The library's own way of writing files
+    makes them unreadable for everybody else.)"""
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata)
+    partial.write_bytes(save(tensors, metadata))
     partial.replace(path)
 
 

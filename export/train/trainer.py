@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -225,7 +225,7 @@ class Trainer:
     def save(self) -> None:
         """Write `adapter.safetensors` (float16) and, for `resume`, `checkpoint.pt`; each replaced in one step."""
         halves = {name: value.to("cpu", torch.float16).contiguous() for name, value in self.trained().items()}
-        save_file(halves, self.out / "adapter.partial")
+        (self.out / "adapter.partial").write_bytes(save(halves))
         (self.out / "adapter.partial").rename(self.out / "adapter.safetensors")
         state = {"step": self.step, "trained": self.trained(), "optimizer": self.optimizer.state_dict()}
         torch.save(state, self.out / "checkpoint.partial")

@@ -98,6 +98,8 @@ def test_an_average_is_between(tiny: Assembly, tmp_path: Path) -> None:
     mean, start = read_adapter(out), read_adapter(first)
     for name, array in start.connector.items():
         np.testing.assert_allclose(mean.connector[name], array + 1, atol=0.01)
+    (tmp_path / "plain").touch()
+    assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode, "as readable as any other file"
     save_file({"con.g": np.ones((), np.float16)}, second)
     with pytest.raises(WeightsFormatError, match="different tensors"):
         average([first, second], out)
