@@ -12,7 +12,6 @@ from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.sampling import Logits
 
 LOGITS_KEPT = "num_logits_to_keep"  # a decoder with this input, left out, computes logits of the last position alone
-PAST, PRESENT = "past_key_values", "present"
 EMBEDS, MASK, POSITIONS, LOGITS = "inputs_embeds", "attention_mask", "position_ids", "logits"
 
 
@@ -22,6 +21,12 @@ class _Step:
 
     inputs: dict[str, Array]
     logits: Array
+
+
+def cache_names(layers: int) -> list[tuple[str, str]]:
+    """What a decoder calls each of a cache's arrays, in their order: as an input and as an output."""
+    rows = [f"{layer}.{kind}" for layer in range(layers) for kind in ("key", "value")]
+    return [(f"past_key_values.{row}", f"present.{row}") for row in rows]
 
 
 class BoundViews:
@@ -36,10 +41,9 @@ class BoundViews:
         self._views = views.stop - views.start
         self.capacity = cache.capacity
         self._binding = session.raw.io_binding()
-        for index, buffer in enumerate(cache.buffers):
-            name = f"{index // 2}.{('key', 'value')[index % 2]}"
-            self._bind_input(f"{PAST}.{name}", buffer[views])
-            self._bind_output(f"{PRESENT}.{name}", buffer[views])
+        for (past, present), buffer in zip(cache_names(geometry.layers), cache.buffers, strict=True):
+            self._bind_input(past, buffer[views])
+            self._bind_output(present, buffer[views])
         self._mask = np.ones(self._views * cache.capacity, np.int64)
         self._one = self._memory(1)
         self._bound: _Step | None = None

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.session import Array, OnnxSession, SessionError
-from lorgnette.llm.bound_views import EMBEDS, LOGITS, MASK, PAST, POSITIONS, PRESENT, BoundViews
+from lorgnette.llm.bound_views import EMBEDS, LOGITS, MASK, POSITIONS, BoundViews, cache_names
 from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.sampling import Logits, agreed
@@ -34,8 +34,7 @@ class Decoder:
     def __init__(self, session: OnnxSession, geometry: DecoderGeometry) -> None:
         self._session = session
         self._geometry = geometry
-        self._past = [f"{PAST}.{layer}.{kind}" for layer in range(geometry.layers) for kind in ("key", "value")]
-        self._present = [name.replace(PAST, PRESENT, 1) for name in self._past]
+        self._past, self._present = zip(*cache_names(geometry.layers), strict=True)
         missing = [name for name in (EMBEDS, *self._past) if name not in session.inputs]
         if missing:
             raise SessionError(
@@ -64,7 +63,7 @@ class Decoder:
             )
         cache.reserve(cache.length + count)
         step = self._append_in_place if self.in_place else self._append_copying
-        rows = np.ascontiguousarray(np.broadcast_to(embeds, (cache.views, count, hidden)), dtype=self._embeds_dtype)
+        rows = np.broadcast_to(embeds, (cache.views, count, hidden))
         # Behind a past the runtime's attention takes several rows of a batch only for one position.
         together = cache.views if count == 1 or cache.length == 0 else 1
         parts = [slice(first, first + together) for first in range(0, cache.views, together)]
@@ -81,7 +80,8 @@ class Decoder:
 
     def _append_copying(self, embeds: Array, cache: KvCache, views: slice) -> Logits:
         start, end = cache.length, cache.length + embeds.shape[1]
-        feeds: dict[str, Array] = {EMBEDS: embeds, MASK: np.ones((len(embeds), end), np.int64)}
+        feeds: dict[str, Array] = {EMBEDS: np.ascontiguousarray(embeds, dtype=self._embeds_dtype)}
+        feeds[MASK] = np.ones((len(embeds), end), np.int64)
         if POSITIONS in self._session.inputs:
             feeds[POSITIONS] = np.tile(np.arange(start, end, dtype=np.int64), (len(embeds), 1))
         feeds.update((name, array[views, :, :start]) for name, array in zip(self._past, cache.buffers, strict=True))
