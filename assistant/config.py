@@ -43,7 +43,7 @@ class EngineConfig:
     Answers whose calibrated confidence is less than `hesitate_below` are said with doubt. 0 is never, and the default:
     how much doubt helps and how much annoys is for each wearer to say. With `advice` a frame that shows nothing is
     answered with what to do about it. `tiles` are the most that a model which takes tiles looks at for a question that
-    need not read (0: as many as for one that does). With `mirror` a model that gains from it sees the mirror image too.
+    need not read (0: as many as for one that does).
     """
 
     bundle: str = ""
@@ -55,7 +55,6 @@ class EngineConfig:
     hesitate_below: float = _between(0.0, 0.0, 1.0)
     advice: bool = True
     tiles: int = _between(1, 0, 100)
-    mirror: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ class Wiring:
             self.store().pull([live.end_of_turn])
         turns = self.turns(hear=True, speak=True)
         turns.ready()
-        use_huge_pages()
+        # It takes a second and needs nobody to wait: until it is done, tokens come a little slower.
+        Errand(use_huge_pages, "huge-pages")
         return LiveParts(
             turns,
             detector=SileroDetector(),
@@ -249,13 +250,7 @@ def engine_settings(config: Config) -> EngineSettings:
 
     chosen = config.engine
     sampling = SamplingSettings(chosen.temperature, chosen.top_p, chosen.seed)
-    return EngineSettings(
-        chosen.max_new_tokens,
-        sampling,
-        threads=config.thread_count,
-        tiles=chosen.tiles,
-        mirror=chosen.mirror,
-    )
+    return EngineSettings(chosen.max_new_tokens, sampling, threads=config.thread_count, tiles=chosen.tiles)
 
 
 def _onnx_engine(wiring: Wiring) -> Engine:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lorgnette.device.sound import AudioChunk
 from lorgnette.speech.transcriber import Transcriber, Transcript
 
+_MARKS = (".", "?", "!")
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
@@ -31,7 +33,9 @@ class RollingTranscript:
     Words become stable by LocalAgreement-2 (Liu et al., "Low-Latency Sequence-to-Sequence Speech Recognition and
     Translation by Partial Hypothesis Selection", 2020; with Whisper: Macháček et al., 2023): the longest prefix that
     two updates in a row have in common. They agree when they are spelled and punctuated alike, so that whoever has
-    already worked on the stable words need not do so again. Without `language` every update detects it.
+    already worked on the stable words need not do so again. A transcriber ends with a mark whatever is cut off ("What
+    is the person?"), so a last word with one waits until there is no more sound. Without `language` every update
+    detects it.
     """
 
     def __init__(self, transcriber: Transcriber, language: str | None = None) -> None:
@@ -41,19 +45,23 @@ class RollingTranscript:
         """What an update took the language for; None where it is not given and none could tell."""
         self._stable: list[str] = []
         self._before: list[str] = []
+        self._heard_s = 0.0
 
     def update(self, sound: AudioChunk) -> Partial:
         """Take in `sound`, all of the utterance so far. Raises as Transcriber.transcribe."""
         transcript = self._transcriber.transcribe(sound, self._language)
         if transcript.language_probability > 0:
             self.language = transcript.language
+        grows, self._heard_s = sound.duration_s > self._heard_s, sound.duration_s
         if not transcript.heard_nothing:  # what cannot be made out changes nothing
-            self._take(transcript.text.split())
+            self._take(transcript.text.split(), grows)
         tentative = self._before[len(self._stable) :]
         return Partial(" ".join(self._stable), " ".join(tentative), transcript)
 
-    def _take(self, words: list[str]) -> None:
+    def _take(self, words: list[str], grows: bool) -> None:
         agreed = _common_prefix(self._before, words)
+        if grows and len(agreed) == len(words) and words[-1].endswith(_MARKS):
+            agreed.pop()
         # A newer agreement on other words comes too late: the stable ones may have been acted upon.
         if agreed[: len(self._stable)] == self._stable:
             self._stable = agreed

@@ -59,6 +59,10 @@ class Attention:
         """Speech may begin for so long."""
         self._left_s = patience_s
 
+    def wait_at_least(self, patience_s: float) -> None:
+        """Speech may begin for so long, or for as long as it might anyway."""
+        self._left_s = max(self._left_s, patience_s)
+
     def follow_up(self) -> None:
         """An answer is over: for a while a question needs no wake word."""
         self.woken_ns = None

@@ -168,10 +168,11 @@ class Dialogue:
         self._replies.pass_over(draft)
         self._taker.settle()
         self._replies.go_on(self._asking.turn)
-        if self._replies.is_busy:
-            return
-        if draft.wake_ns is not None and draft.wake_ns == self._attention.woken_ns and not draft.question:
-            self._listen("wake word")  # it alone: the question is still to come
+        wake_word_alone = draft.wake_ns is not None and draft.wake_ns == self._attention.woken_ns and not draft.question
+        if self._replies.is_busy or draft.turn != self._asking.turn:  # the wearer has gone on before that was known
+            self._attention.wait_at_least(self._settings.patience_s if wake_word_alone else 0.0)
+        elif wake_word_alone:
+            self._listen("wake word")
         else:
             self._rest("nothing was asked")
 
@@ -198,8 +199,7 @@ class Dialogue:
 
     def speaking_ended(self, answer: AnswerSound, heard: Heard) -> None:
         with self._lock:
-            draft = self._replies.ended(answer, heard)
-            if draft is None:
+            if (draft := self._replies.ended(answer, heard)) is None:
                 return
             trace = draft.record(wall_clock(), heard)
             self.history.add(draft, heard)

@@ -10,7 +10,8 @@ from lorgnette.speech.transcriber import plain_words
 _NEEDS_MORE = re.compile(
     r".*\b(?:a|an|the|my|your|our|their|its|every|very|and|or|but|because|if|than|whether|whose|um+|uh+|erm?"
     r"|how (?:many|much|far|old|big|tall|long)|(?:what|which) (?:colou?r|kind|sort|type|time|number|shape)"
-    r"|(?:kind|sort|type|name|number|colou?r|rest|end|middle|top|bottom) of|i)"
+    r"|(?:kind|sort|type|name|number|colou?r|rest|end|middle|top|bottom) of|i"
+    r"|(?:what|where|when|why|how|who|which|if|whether) (?:he|she|we|they|it|you))"  # what they: no verb came yet
 )
 # All there is of a question that has only begun.
 _OPENING = re.compile(
@@ -18,7 +19,8 @@ _OPENING = re.compile(
     r"(?:(?:what|who|where|when|why|how|which)(?: (?:is|are|was|were|do|does|did|can|could|will|would|has|have)|'s|'re)"
     r"|(?:is|are|was|were) (?:there|it|this|that|these|those|he|she|they|you|any|some|any(?:body|one))(?: any| some)?"
     r"|(?:do|does|did|can|could|will|would|has|have|should) (?:you|i|he|she|it|they|this|that|these|we)"
-    r"(?: (?:see|tell|read|show|find|know|say|think|describe|look|like|want))?(?: (?:me|to|that|what|where|how|if))?"
+    r"(?: (?:see|tell|read|show|find|know|say|think|describe|look|like|want))?"
+    r"(?: (?:me|to|that|what|where|how|if)){0,2}"
     r"|(?:tell|show|read|remind|give) me(?: (?:about|when|what|where|how|if|to|which|who))?"
     r"|i (?:am|was|want|need|would like|am looking|have)(?: (?:to|for|know|see))*"
     r"|(?:look|listen|point)(?: (?:at|to))?"

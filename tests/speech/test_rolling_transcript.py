@@ -49,6 +49,12 @@ def test_stable_words_are_not_taken_back() -> None:
     assert later.tentative == "here" and later.transcript.text == "It was a cut here"
 
 
+def test_a_mark_at_the_end_of_what_goes_on_is_not_believed() -> None:
+    rolling = RollingTranscript(ScriptedTranscriber(["Is it?", "Is it?", "Is it on?", "Is it on?", "Is it on?"]))
+    sounds = [AudioChunk(np.zeros(size, np.float32), RATE_HZ) for size in (1000, 2000, 3000, 4000, 4000)]
+    assert [rolling.update(sound).stable for sound in sounds] == ["", "Is", "Is", "Is it", "Is it on?"]
+
+
 def test_silence_changes_nothing() -> None:
     *_, nothing, last = heard("Is it", "Is it", "", "Is it on?")
     assert (nothing.text, nothing.transcript.heard_nothing) == ("Is it", True)

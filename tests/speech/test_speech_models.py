@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +60,18 @@ def test_the_shipped_questions_are_understood(name: str, request: pytest.Fixture
         wrong += len(set(words(example["text"])) ^ set(words(heard.text)))
         total += len(words(example["text"]))
     assert wrong <= 0.1 * total
+
+
+def test_whispers_threads_do_not_spin_while_they_wait() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    told = subprocess.run(
+        [sys.executable, "-c", "import lorgnette.speech.whisper_model"],
+        env=environment | {"OMP_DISPLAY_ENV": "VERBOSE"},  # OpenMP tells its settings when it is loaded
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "GOMP_SPINCOUNT = '0'" in told.stderr
 
 
 @pytest.mark.weights

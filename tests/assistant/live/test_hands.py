@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 from live_box import (
     CAT,
@@ -11,6 +14,7 @@ from live_box import (
     WHAT,
     answer_to,
     eventually,
+    silence,
 )
 from talk_box import OPEN, PUSH, WOKEN, talk
 
@@ -25,6 +29,7 @@ from lorgnette.assistant.live.events import (
     StateChanged,
     TurnDone,
 )
+from lorgnette.speech.transcriber import Transcript
 
 
 def test_without_a_button_nobody_listens_in_push_mode() -> None:
@@ -161,6 +166,25 @@ def test_after_the_wake_word_alone_the_question_may_come_later() -> None:
         me.say(WHAT)
         me.pause(1.0)
         assert me.watch.wait(TurnDone).question == PHRASES[WHAT]
+
+
+def test_who_asks_before_the_wake_word_alone_is_understood_is_heard_from_the_first_word() -> None:
+    with talk(WOKEN) as me:
+        understand, may_understand = me.transcriber.transcribe, threading.Event()
+
+        def slowly(*args: Any) -> Transcript:
+            assert may_understand.wait(10)
+            return understand(*args)
+
+        me.transcriber.transcribe = slowly  # type: ignore[method-assign]
+        me.say(WAKE, 0.3)
+        me.bring(silence(OPEN.unfinished_s + 1.0))
+        me.say(WHAT)
+        may_understand.set()
+        assert me.watch.wait(QuestionHeard).text == ""
+        me.say(RED)
+        me.pause(1.0)
+        assert me.watch.wait(TurnDone).question == f"{PHRASES[WHAT]} {PHRASES[RED]}"
 
 
 def test_after_an_answer_to_a_woken_question_the_wake_word_is_not_needed_and_not_missed() -> None:
