@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,6 @@ class Frame:
 
     pixels: npt.NDArray[np.uint8]
     timestamp_ns: int = 0
-
-    def mirrored(self) -> Frame:
-        """The same seen in a mirror: left is right."""
-        return replace(self, pixels=np.ascontiguousarray(self.pixels[:, ::-1]))
 
     @property
     def width(self) -> int:

@@ -22,6 +22,9 @@ _SAME_ROW = 0.6
 _HEIGHT_RATIO = 1.9
 _PARAGRAPH_GAP = 0.8
 _INDENT = 0.8
+_HYPHENS = "-\u00ad\u2010"
+_LEAST_WORDS = 3
+_NEVER_LAST = "a an and are at be by for from in is of on or our please that the this to when with your"
 # What stands far to the right of what it belongs to: prices, page numbers, times.
 _AMOUNT = re.compile(r"[^\w\s]{0,2}\d[\d.,:/]{0,6}\s?(?:[^\w\s]|[a-zA-Z]{1,3})?")
 
@@ -55,30 +58,62 @@ def paragraphs(lines: Sequence[TextLine]) -> list[str]:
 
     A paragraph ends where the next line is further away, indented, of another size, or not below.
     """
-    layout = _layout(lines)
-    height, found = layout.height, list[str]()
+    layout, found = _layout(lines), list[str]()
     for now, line in enumerate(lines):
-        before = now - 1
-        size = max(height[before], height[now])
-        below = layout.top[now] - layout.bottom[before]
-        goes_on = (
-            now > 0
-            and -0.5 * size < below < _PARAGRAPH_GAP * size
-            and layout.middle[now] > layout.bottom[before] - 0.3 * size
-            and layout.left[now] < layout.right[before]
-            and layout.left[before] < layout.right[now]
-            and layout.left[now] - layout.left[before] < _INDENT * size
-            and size < 1.5 * min(height[before], height[now])
-        )
-        if goes_on:
+        if now > 0 and _stands_below(now, layout) and not _is_indented(now, layout):
             found[-1] = _join_lines(found[-1], line.text)
         else:
             found.append(line.text)
     return found
 
 
+def unwrapped(lines: Sequence[TextLine], longest: int) -> list[TextLine]:
+    """`lines`, which are in reading order, with those made whole that go on below: "Please use" over "the back door.".
+
+    So much is joined only where the words themselves say so, since lines of a sign may be left, right or centred and
+    mean something each; and nothing of more than `longest` characters comes of it.
+    """
+    layout, found = _layout(lines), list[TextLine]()
+    for now, line in enumerate(lines):
+        text = _join_lines(found[-1].text, line.text) if found else ""
+        if found and _stands_below(now, layout) and _goes_on(found[-1].text, line.text) and len(text) <= longest:
+            first, last = found[-1].corners, line.corners
+            confidence = min(found[-1].confidence, line.confidence)
+            found[-1] = TextLine(text, confidence, np.array([first[0], first[1], last[2], last[3]], np.float32))
+        else:
+            found.append(line)
+    return found
+
+
+def _stands_below(now: int, layout: _Layout) -> bool:
+    """Whether line `now` is the next line of what the one before it belongs to."""
+    before, height = now - 1, layout.height
+    size = max(height[before], height[now])
+    below = layout.top[now] - layout.bottom[before]
+    return bool(
+        -0.5 * size < below < _PARAGRAPH_GAP * size
+        and layout.middle[now] > layout.bottom[before] - 0.3 * size
+        and layout.left[now] < layout.right[before]
+        and layout.left[before] < layout.right[now]
+        and size < 1.5 * min(height[before], height[now])
+    )
+
+
+def _is_indented(now: int, layout: _Layout) -> bool:
+    size = max(layout.height[now - 1], layout.height[now])
+    return bool(layout.left[now] - layout.left[now - 1] >= _INDENT * size)
+
+
+def _goes_on(first: str, second: str) -> bool:
+    """Whether a sentence goes on from `first` to `second`. A menu in small letters is a list, and so may "Coffee" over
+    "tea" be: so a sentence has to begin before the small letter, or a word that ends none to stand there."""
+    words = first.split()
+    begun = first[:1].isupper() and first[-1].isalnum() and len(words) + len(second.split()) >= _LEAST_WORDS
+    return second[:1].islower() and (begun or first[-1] in (",", *_HYPHENS) or words[-1].lower() in _NEVER_LAST.split())
+
+
 def _join_lines(first: str, second: str) -> str:
-    divided = len(first) > 1 and first[-1] in "-\u00ad\u2010" and first[-2].isalpha() and second[:1].islower()
+    divided = len(first) > 1 and first[-1] in _HYPHENS and first[-2].isalpha() and second[:1].islower()
     return first[:-1] + second if divided else f"{first} {second}"
 
 

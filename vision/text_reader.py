@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lorgnette.device.frame import Frame
 from lorgnette.device.session import OnnxSession
-from lorgnette.vision.reading_order import in_reading_order
+from lorgnette.vision.reading_order import in_reading_order, unwrapped
 from lorgnette.vision.scene_text import SceneText, place_name
 from lorgnette.vision.text_detector import TextBox, TextDetector
 from lorgnette.vision.text_line import TextLine
@@ -54,8 +54,8 @@ class TextReader:
 
     def read_scene(self, frame: Frame) -> tuple[SceneText, ...]:
         """What is written, as a language model is told: bounded in number and length, the largest and most central
-        lines where there are too many, in the order of reading."""
-        lines = self._read(frame, _SCENE_PIXELS, _SCENE_LINES)
+        lines where there are too many, in the order of reading. A sentence over several lines is one."""
+        lines = unwrapped(self._read(frame, _SCENE_PIXELS, _SCENE_LINES), _LONGEST_LINE)
         told = itertools.accumulate(len(line.text) for line in lines)
         return tuple(
             _scene_text(line, frame) for line, total in zip(lines, told, strict=True) if total <= _SCENE_CHARACTERS

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from lorgnette.vision.reading_order import in_reading_order, paragraphs
+from lorgnette.vision.reading_order import in_reading_order, paragraphs, unwrapped
 from lorgnette.vision.text_line import TextLine
 
 
@@ -108,6 +108,22 @@ def test_lines_make_a_paragraph() -> None:
     assert paragraphs(page("The quick brown fox", "jumps over the", "lazy dog.")) == [
         "The quick brown fox jumps over the lazy dog."
     ]
+
+
+def test_a_sentence_over_several_lines_of_a_sign_is_one_line() -> None:
+    sign = page("Wet floor.", "Please use the", "back door.", "Push", "555-0123")
+    found = unwrapped(sign, 120)
+    assert texts(found) == ["Wet floor.", "Please use the back door.", "Push", "555-0123"]
+    assert found[1].centre == pytest.approx(np.mean([sign[1].centre, sign[2].centre], axis=0))
+    assert texts(unwrapped(sign, 20)) == texts(sign)
+    apart = [line("Please use the", 0, 0, 200), line("back door.", 0, 90, 200)]
+    assert texts(unwrapped(apart, 120)) == texts(apart)
+    menu = page("espresso", "iced latte", "mocha", "Coffee", "tea")
+    assert texts(unwrapped(menu, 120)) == texts(menu)
+    assert texts(unwrapped(page("Mind", "the gap"), 120)) == ["Mind the gap"]
+    assert texts(unwrapped(page("push to", "open"), 120)) == ["push to open"]
+    assert texts(unwrapped(page("Sen-", "tences, and", "more"), 120)) == ["Sentences, and more"]
+    assert unwrapped([], 120) == []
 
 
 def test_words_divided_at_the_end_of_a_line() -> None:
