@@ -50,8 +50,8 @@ class NotingDecoder:
         self.rows: npt.NDArray[np.floating[Any]] | None = None
         self.logits: list[Logits] = []
 
-    def new_cache(self, capacity: int = 64, views: int = 1) -> KvCache:
-        return self._decoder.new_cache(capacity, views)
+    def new_cache(self, capacity: int = 64) -> KvCache:
+        return self._decoder.new_cache(capacity)
 
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits:
         if not cache.length:

@@ -91,7 +91,7 @@ class OurRunner:
         from lorgnette.llm.decoder import Decoder
 
         bundle = ModelBundle.open(bundle_folder)
-        self._embed = OnnxSession(bundle.path("embed_tokens"), threads)
+        self._embed = OnnxSession(bundle.path("embed_tokens"), threads=1)  # as the engine does
         self._decoder = Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
         self._cache = self._decoder.new_cache()
         use_huge_pages()

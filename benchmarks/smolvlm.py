@@ -25,6 +25,7 @@ import numpy as np
 from machine import describe_machine
 
 from lorgnette.device.frame import Frame
+from lorgnette.device.heap import use_huge_pages
 from lorgnette.export.precision import PRECISIONS
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
@@ -120,6 +121,7 @@ def main() -> int:
         f"transformers, {dtype}": TransformersRunner(args.checkpoint, dtype, some, args.threads)
         for dtype in ("float32", "bfloat16")
     }
+    use_huge_pages()  # as a conversation does, here for everybody's weights
     report = _measure({**ours, **peers}, args)
     print(json.dumps(report, indent=1) if args.json else _text(report))
     return 0

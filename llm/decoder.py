@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.session import Array, OnnxSession, SessionError
-from lorgnette.llm.bound_views import EMBEDS, LOGITS, MASK, POSITIONS, BoundViews, cache_names
+from lorgnette.llm.bound_cache import EMBEDS, LOGITS, MASK, POSITIONS, BoundCache, cache_names
 from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.manifest import DecoderGeometry
-from lorgnette.llm.sampling import Logits, agreed
+from lorgnette.llm.sampling import Logits
 
 
 class CachedDecoder(Protocol):
     """What an engine needs of a language model: `Decoder`, or a reference to hold it against."""
 
-    def new_cache(self, capacity: int = 64, views: int = 1) -> KvCache: ...
+    def new_cache(self, capacity: int = 64) -> KvCache: ...
 
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits: ...
 
@@ -42,20 +42,19 @@ class Decoder:
             )
         self._embeds_dtype = session.inputs[EMBEDS].dtype
         self._kv_dtype = session.inputs[self._past[0]].dtype
-        self._bound: weakref.WeakKeyDictionary[KvCache, dict[tuple[int, int], BoundViews]] = weakref.WeakKeyDictionary()
+        self._bound: weakref.WeakKeyDictionary[KvCache, BoundCache] = weakref.WeakKeyDictionary()
         self.in_place = self._can_write_in_place()
 
-    def new_cache(self, capacity: int = 64, views: int = 1) -> KvCache:
-        return KvCache(self._geometry, self._kv_dtype, capacity, views)
+    def new_cache(self, capacity: int = 64) -> KvCache:
+        return KvCache(self._geometry, self._kv_dtype, capacity)
 
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits:
         """Compute the positions `embeds` [n, hidden] behind those in `cache`; float32 logits [vocabulary] of the last.
 
-        Where the cache has several views, `embeds` are for all of them, or [views, n, hidden], and the logits are those
-        that the views agree on. Raises ValueError when the positions do not fit the context, SessionError when the
-        runtime fails; the cache then is as it was.
+        Raises ValueError when they do not fit the context, SessionError when the runtime fails; the cache then is as
+        it was.
         """
-        count, hidden = embeds.shape[-2:]
+        count, hidden = embeds.shape
         if hidden != self._geometry.hidden:
             raise SessionError(
                 f"{self._session.path.name} takes embeddings of {self._geometry.hidden} values, not {hidden}",
@@ -63,44 +62,39 @@ class Decoder:
             )
         cache.reserve(cache.length + count)
         step = self._append_in_place if self.in_place else self._append_copying
-        rows = np.broadcast_to(embeds, (cache.views, count, hidden))
-        # Behind a past the runtime's attention takes several rows of a batch only for one position.
-        together = cache.views if count == 1 or cache.length == 0 else 1
-        parts = [slice(first, first + together) for first in range(0, cache.views, together)]
-        logits = agreed([view for part in parts for view in step(rows[part], cache, part)])
+        logits = step(embeds, cache)
         cache.length += count
         return logits
 
-    def _append_in_place(self, embeds: Array, cache: KvCache, views: slice) -> Logits:
-        bound = self._bound.setdefault(cache, {})
-        key = views.start, views.stop
-        if key not in bound or bound[key].capacity != cache.capacity:
-            bound[key] = BoundViews(self._session, self._geometry, cache, views)
-        return bound[key].append(embeds, cache.length)
+    def _append_in_place(self, embeds: Array, cache: KvCache) -> Logits:
+        bound = self._bound.get(cache)
+        if bound is None or bound.capacity != cache.capacity:
+            bound = self._bound[cache] = BoundCache(self._session, self._geometry, cache)
+        return bound.append(embeds, cache.length)
 
-    def _append_copying(self, embeds: Array, cache: KvCache, views: slice) -> Logits:
-        start, end = cache.length, cache.length + embeds.shape[1]
-        feeds: dict[str, Array] = {EMBEDS: np.ascontiguousarray(embeds, dtype=self._embeds_dtype)}
-        feeds[MASK] = np.ones((len(embeds), end), np.int64)
+    def _append_copying(self, embeds: Array, cache: KvCache) -> Logits:
+        start, end = cache.length, cache.length + len(embeds)
+        feeds: dict[str, Array] = {EMBEDS: np.ascontiguousarray(embeds[None], dtype=self._embeds_dtype)}
+        feeds[MASK] = np.ones((1, end), np.int64)
         if POSITIONS in self._session.inputs:
-            feeds[POSITIONS] = np.tile(np.arange(start, end, dtype=np.int64), (len(embeds), 1))
-        feeds.update((name, array[views, :, :start]) for name, array in zip(self._past, cache.buffers, strict=True))
+            feeds[POSITIONS] = np.arange(start, end, dtype=np.int64)[None]
+        feeds.update((name, array[:, :, :start]) for name, array in zip(self._past, cache.buffers, strict=True))
         outputs = self._session.run(feeds)
         for name, array in zip(self._present, cache.buffers, strict=True):
-            array[views, :, start:end] = outputs[name][:, :, start:end]
-        return np.asarray(outputs[LOGITS][:, -1], dtype=np.float32)
+            array[:, :, start:end] = outputs[name][:, :, start:end]
+        return np.asarray(outputs[LOGITS][0, -1], dtype=np.float32)
 
     def _can_write_in_place(self) -> bool:
         """Whether two short steps in place give the logits that exact lengths give; no file says so."""
         random = np.random.default_rng(0)
-        steps = [random.standard_normal((1, n, self._geometry.hidden)).astype(self._embeds_dtype) for n in (3, 1)]
+        steps = [random.standard_normal((n, self._geometry.hidden)).astype(self._embeds_dtype) for n in (3, 1)]
         results = []
         for append in (self._append_copying, self._append_in_place):
             cache = self.new_cache(8)
             try:
                 for step in steps:
-                    (logits,) = append(step, cache, slice(0, 1))
-                    cache.length += step.shape[1]
+                    logits = append(step, cache)
+                    cache.length += len(step)
             except SessionError:
                 if append is self._append_copying:
                     raise

@@ -23,18 +23,12 @@ _SMALLEST = 64
 
 
 class KvCache:
-    """`buffers` holds for each layer a key and then a value array [views, kv_heads, capacity, head_dim], of which the
-    first `length` positions count. Growing replaces the arrays.
+    """`buffers` holds for each layer a key and then a value array [1, kv_heads, capacity, head_dim], of which the first
+    `length` positions count. Growing replaces the arrays."""
 
-    The views are the same text behind as many views of one picture.
-    """
-
-    def __init__(
-        self, geometry: DecoderGeometry, dtype: np.dtype[Any], capacity: int = _SMALLEST, views: int = 1
-    ) -> None:
+    def __init__(self, geometry: DecoderGeometry, dtype: np.dtype[Any], capacity: int = _SMALLEST) -> None:
         self._limit = geometry.context
-        self._shape = (views, geometry.kv_heads, geometry.head_dim)
-        self.views = views
+        self._shape = (1, geometry.kv_heads, geometry.head_dim)
         self.capacity = min(capacity, self._limit)
         self.length = 0
         self.buffers = [self._empty(dtype) for _ in range(2 * geometry.layers)]
@@ -56,16 +50,16 @@ class KvCache:
         self.length = min(self.length, length)
 
     def copy_from(self, other: KvCache) -> None:
-        """Hold what `other` holds, of its first views as many as there are here, and nothing else."""
+        """Hold what `other` holds and nothing else."""
         self.length = 0
         self.reserve(other.length)
         for mine, theirs in zip(self.buffers, other.buffers, strict=True):
-            mine[:, :, : other.length] = theirs[: self.views, :, : other.length]
+            mine[:, :, : other.length] = theirs[:, :, : other.length]
         self.length = other.length
 
     def _empty(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        views, heads, width = self._shape
-        return np.zeros((views, heads, self.capacity, width), dtype)
+        batch, heads, width = self._shape
+        return np.zeros((batch, heads, self.capacity, width), dtype)
 
 
 class Conversation:

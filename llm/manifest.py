@@ -39,9 +39,6 @@ class Preprocessing:
     That is the `tiling` "scaled". In "direct" the picture goes to whole tiles in one step, to as many as its longer
     side fills but no more than `longest_edge` has, and the whole picture, from that by "bilinear", is the first tile;
     "direct_enlarged" takes all of `longest_edge` for small pictures too.
-
-    `mirrored` says that the model answers better from two views, the picture and its mirror image, by the geometric
-    mean of their probabilities.
     """
 
     width: int
@@ -55,7 +52,6 @@ class Preprocessing:
     longest_edge: int = 0
     max_tiles: int = 1
     tiling: str = "scaled"
-    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

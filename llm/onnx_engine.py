@@ -20,7 +20,6 @@ from lorgnette.llm.decoder import CachedDecoder, Decoder
 from lorgnette.llm.detokenizer import Detokenizer
 from lorgnette.llm.engine import Look, Prompt, Token
 from lorgnette.llm.kv_cache import Conversation, Key, KvCache, PictureCache
-from lorgnette.llm.mirror import tells_sides
 from lorgnette.llm.preprocessing import preprocessor
 from lorgnette.llm.prompt import PromptIds, PromptWriter
 from lorgnette.llm.quote_constraint import QuoteConstraint
@@ -39,8 +38,7 @@ _PIECE = 128
 class EngineSettings:
     """`max_new_tokens` ends an answer, `pictures_kept` bounds the pictures whose computed beginning stays in memory,
     `threads` is the size of the thread pool (0: one for each core), `max_tiles` bounds the tiles that a picture is cut
-    into (0: as the bundle says), `tiles` does for questions that need not read (0: as `max_tiles`). With `mirror` the
-    mirror image is looked at too, where the bundle says that this helps (see `mirror`)."""
+    into (0: as the bundle says), `tiles` does for questions that need not read (0: as `max_tiles`)."""
 
     max_new_tokens: int = 96
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -48,7 +46,6 @@ class EngineSettings:
     threads: int = 0
     max_tiles: int = 0
     tiles: int = 0
-    mirror: bool = True
 
 
 class OnnxEngine:
@@ -74,15 +71,12 @@ class OnnxEngine:
         self._image_token = self._tokenizer.template_ids(bundle.prompt.image_token)
         self._encoder = _encoder(bundle, settings)
         self._tiles = settings.tiles
-        self._views = 2 if settings.mirror and bundle.preprocessing and bundle.preprocessing.mirrored else 1
-        self._embed = embed or OnnxSession(bundle.path("embed_tokens"), settings.threads)
+        # Looking up rows is no work to share: another thread would only have to be woken for each token.
+        self._embed = embed or OnnxSession(bundle.path("embed_tokens"), threads=1)
         self._decoder = decoder or _decoder(bundle, settings.threads)
         self._pictures = PictureCache(settings.pictures_kept)
         self._look_lock = threading.Lock()
-        # One for each number of views: what one view has computed is not what two agree on.
-        self._conversations = {
-            views: Conversation(self._decoder.new_cache(256, views)) for views in range(1, self._views + 1)
-        }
+        self._conversation = Conversation(self._decoder.new_cache(256))
         self._answer_lock = threading.Lock()
         self._answers_started = 0
         self.name = bundle.name
@@ -95,7 +89,7 @@ class OnnxEngine:
         """The answer's tokens, without the stop token. The prompt is checked at once, work begins with the first."""
         generation = cancel.generation
         ids = self._prompts.write(prompt, self._grid(prompt))
-        return self._answer(ids, prompt, self._conversations[self._views_for(prompt)], cancel, generation)
+        return self._answer(ids, prompt, cancel, generation)
 
     def log_probabilities(self, prompt: Prompt, answers: Sequence[str]) -> list[float]:
         """See `ScoringEngine`. The prompt is computed once, in a cache of its own."""
@@ -105,7 +99,7 @@ class OnnxEngine:
             raise InputError("an answer is empty", "leave it out")
         if len(ids) + max(map(len, texts), default=0) > self._context:
             raise InputError("question and answers are too long for the model", "ask a shorter question")
-        cache = self._decoder.new_cache(len(ids) + 32, self._views_for(prompt))
+        cache = self._decoder.new_cache(len(ids) + 32)
         if prompt.picture is not None:
             cache.copy_from(self._look(prompt.picture, prompt.question)[2])
         after_prompt = self._decoder.append(self._embeds(ids.rest), cache)
@@ -129,11 +123,10 @@ class OnnxEngine:
             known = self._pictures.get(image.fingerprint)
             if known is not None:
                 return Look(0, 0, cached=True), image.fingerprint, known
-            images = [image, *(encoder.prepare(picture.mirrored()) for _ in range(self._views - 1))]
-            features = np.stack([encoder.encode(view).features for view in images])
+            features = encoder.encode(image).features
             encoded_ns = time.monotonic_ns()
             ids = self._prompts.beginning(image.grid)
-            beginning = self._decoder.new_cache(len(ids), self._views)
+            beginning = self._decoder.new_cache(len(ids))
             self._decoder.append(self._embeds(ids, features), beginning)
             self._pictures.put(image.fingerprint, beginning)
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
@@ -150,27 +143,21 @@ class OnnxEngine:
             return Grid()
         return self._seeing(prompt.question).preprocessor.grid(prompt.picture)
 
-    def _views_for(self, prompt: Prompt) -> int:
-        """How many views of its picture answer `prompt`: a mirror image says nothing true of sides and writing."""
-        return 1 if prompt.picture is None or tells_sides(prompt) else self._views
-
-    def _answer(
-        self, ids: PromptIds, prompt: Prompt, conversation: Conversation, cancel: CancelScope, generation: int
-    ) -> Iterator[Token]:
+    def _answer(self, ids: PromptIds, prompt: Prompt, cancel: CancelScope, generation: int) -> Iterator[Token]:
         with self._answer_lock:
             self._answers_started += 1
             mine = self._answers_started
         sampler, detokenizer = Sampler(self._settings.sampling), Detokenizer(self._tokenizer)
         quotes = self._quote_constraint(prompt)
         chosen: list[int] = []
-        pending = self._begin(ids, prompt, conversation, mine)
+        pending = self._begin(ids, prompt, mine)
         limit = min(self._settings.max_new_tokens, self._context - len(ids))
         while pending and len(chosen) < limit:
             for piece in range(0, len(pending), _PIECE):
                 with self._answer_lock:
                     if cancel.stale(generation) or mine != self._answers_started:
                         return
-                    logits = self._append(pending[piece : piece + _PIECE], conversation)
+                    logits = self._append(pending[piece : piece + _PIECE])
             token_id, log_probability = sampler.choose(logits, quotes.allowed() if quotes else None)
             if token_id in self._template.stop_ids or cancel.stale(generation):
                 break
@@ -183,7 +170,7 @@ class OnnxEngine:
             pending = [token_id]
         with self._answer_lock:
             if mine == self._answers_started:
-                conversation.mark()
+                self._conversation.mark()
 
     def _quote_constraint(self, prompt: Prompt) -> QuoteConstraint | None:
         """What keeps quotations true, where the model is told what is written in the picture."""
@@ -196,7 +183,7 @@ class OnnxEngine:
     def _vocabulary(self) -> Vocabulary:
         return self._tokenizer.vocabulary()
 
-    def _begin(self, ids: PromptIds, prompt: Prompt, conversation: Conversation, answer: int) -> list[int]:
+    def _begin(self, ids: PromptIds, prompt: Prompt, answer: int) -> list[int]:
         """Bring the conversation to the longest known beginning of the prompt; the ids still to be computed."""
         keys: list[Key] = []
         beginning = None
@@ -206,35 +193,32 @@ class OnnxEngine:
         with self._answer_lock:
             if answer != self._answers_started:
                 return []
-            reused = conversation.reuse([*keys, *ids.rest])
+            reused = self._conversation.reuse([*keys, *ids.rest])
             if beginning is not None and reused < len(keys):
-                conversation.restart(beginning, keys)
+                self._conversation.restart(beginning, keys)
                 reused = len(keys)
         return list(ids.rest[reused - len(keys) :])
 
-    def _append(self, ids: list[int], conversation: Conversation) -> Logits:
-        logits = self._decoder.append(self._embeds(ids), conversation.cache)
-        conversation.note(ids)
+    def _append(self, ids: list[int]) -> Logits:
+        logits = self._decoder.append(self._embeds(ids), self._conversation.cache)
+        self._conversation.note(ids)
         return logits
 
     def _embeds(
         self, ids: list[int] | tuple[int, ...], features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Embedding rows [n, hidden] of `ids`; with `features` [views, tokens, hidden] those of each view,
-        [views, n, hidden], in which they take the place of the image placeholder's."""
+        """Embedding rows [n, hidden] of `ids`, with those of the image placeholder replaced by `features`."""
         array = np.array([ids], dtype=np.int64)
         rows = np.asarray(self._embed.run({"input_ids": array})["inputs_embeds"][0], dtype=np.float32)
-        if features is None:
-            return rows
-        places = np.flatnonzero(array[0] == self._image_token[0])
-        if len(places) != features.shape[1]:
-            raise BundleError(
-                f"the encoder gives {features.shape[1]} rows for a picture, the template has {len(places)} places",
-                "build the bundle again",
-            )
-        views = np.repeat(rows[None], len(features), axis=0)
-        views[:, places] = features
-        return views
+        if features is not None:
+            places = np.flatnonzero(array[0] == self._image_token[0])
+            if len(places) != len(features):
+                raise BundleError(
+                    f"the encoder gives {len(features)} rows for a picture, the template has {len(places)} places",
+                    "build the bundle again",
+                )
+            rows[places] = features
+        return rows
 
 
 def _decoder(bundle: ModelBundle, threads: int) -> Decoder:

@@ -53,12 +53,6 @@ class Sampler:
         return int(self._random.choice(candidates, p=kept / kept.sum()))
 
 
-def agreed(views: Sequence[Logits]) -> Logits:
-    """What several views say together: by the mean of their logits, which is the geometric mean of their probabilities
-    but for a factor. The logits of a single one stay."""
-    return views[0] if len(views) == 1 else np.mean(views, axis=0, dtype=np.float32)
-
-
 def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
     """Natural logarithms of the probabilities at temperature 1, [vocabulary]."""
     shifted = logits - logits.max()

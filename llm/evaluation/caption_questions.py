@@ -84,7 +84,11 @@ OBJECTS: dict[str, str] = {
     "sunglasses": "sunglasses glasses goggles",
     "crowd": "crowd audience spectator",
 }
-_UNCOUNTED = {"snow", "grass", "water", "sunglasses"}
+_MASS_NOUNS = (
+    "snow grass water sunglasses milk juice yoghurt cream garlic ginger asparagus bread soup hay broccoli armor yarn"
+    " velvet powder dough guacamole"
+)
+_UNCOUNTED = frozenset(_MASS_NOUNS.split())
 _LOOSE = {"camera"}  # the word also stands for the photographer's own; not asked about
 
 _COLOURS = "black white red blue green yellow brown orange pink purple grey gray tan blond blonde golden silver"
@@ -161,7 +165,7 @@ def objects_in(captions: Sequence[str]) -> tuple[set[str], set[str]]:
 
 def with_article(name: str) -> str:
     """The name of a thing as a question has it: "a dog", "an umbrella", "any snow", "any sunglasses"."""
-    uncounted = name in _UNCOUNTED or (name.endswith("s") and not name.endswith(("ss", "us", "is")))
+    uncounted = name.split()[-1] in _UNCOUNTED or (name.endswith("s") and not name.endswith(("ss", "us", "is")))
     return f"{'any' if uncounted else 'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 

@@ -35,7 +35,7 @@ def test_a_whole_bundle(folder: Path) -> None:
     assert bundle.path("decoder_model_merged", "").name == "decoder_model_merged.onnx"
     assert bundle.path("vision_encoder").name == "vision_encoder.onnx"
     assert bundle.path("tokenizer").name == "tokenizer.json"
-    assert bundle.prompt.tokens_per_image == 4
+    assert bundle.prompt.tokens_per_image == 16
     assert bundle.preprocessing.mean == (127.0, 127.0, 127.0)
     assert set(bundle.parity) == {"mean_kl", "top1", "positions"}
 
