@@ -16,7 +16,8 @@ from safetensors.numpy import load_file, save
 
 from lorgnette.export.llama import LINEARS, FloatArray, LlamaWeights, WeightsFormatError
 
-_CONNECTOR = (*(f"{layer}.{part}" for layer in ("red", "ln", "f1", "f2") for part in ("weight", "bias")), "g", "pos")
+_LAYERS = ("red", "ln", "f1", "f2")
+_CONNECTOR = (*(f"{layer}.{part}" for layer in _LAYERS for part in ("weight", "bias")), "own.weight", "g", "pos")
 _HINT = "give a file made by the training"
 _CONFIDENCE = "confidence"  # in the file's metadata, as JSON
 _SCALE = 2.0  # alpha / rank of the training recipe: 32 / 16

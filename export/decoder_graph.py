@@ -24,7 +24,7 @@ from lorgnette.export.graph_builder import DataFile, GraphBuilder, data_beside, 
 from lorgnette.export.linears import Quantizer, block_product, decoder_linears
 from lorgnette.export.llama import FloatArray, LlamaConfig, LlamaWeights
 from lorgnette.export.precision import Precision
-from lorgnette.llm.bound_views import LOGITS_KEPT
+from lorgnette.llm.bound_cache import LOGITS_KEPT
 
 _HEAD_BLOCK = 32
 

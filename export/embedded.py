@@ -42,7 +42,6 @@ PREPROCESSING = Preprocessing(
     filter="area",
     layout="NCHW",
     channels="RGB",
-    mirrored=True,
 )
 
 

@@ -38,7 +38,7 @@ class Parity:
         if not self.mean_kl <= worst_kl:
             raise ParityError(
                 f"{precision} is too far from fp32: mean KL {self.mean_kl:.4f}, at most {worst_kl} is allowed",
-                "use another precision, such as --precision fp32",
+                "use another precision, such as --decoder fp32",
             )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from lorgnette.llm.bundle import BundleError, ModelBundle, hash_file
 
 # Part of the hash that decides whether a bundle is up to date: raise it with every change of what is written.
-BUILDER = "embedded-6"
+BUILDER = "embedded-8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lorgnette.export.llama import FloatArray, WeightsFormatError
 from lorgnette.export.precision import Precision
 from lorgnette.export.tiled_vision_graph import fold_cells
 
-_FOLD = 2  # cells of 2 x 2 become one image token
+_FOLD = 2  # cells of 2 x 2 are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class EmbeddedVision:
 
 
 def _write(encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, FloatArray], side: int, path: Path) -> None:
-    cells = side // STRIDE // _FOLD
+    cells = side // STRIDE
     tokens, hidden = connector["pos"].shape
     if cells * cells != tokens:
         raise WeightsFormatError(f"a picture of {side} pixels gives {cells * cells} tokens, the connector has {tokens}")
@@ -59,18 +59,27 @@ def _write(encoder: Mapping[str, npt.NDArray[Any]], connector: Mapping[str, Floa
     except KeyError as error:
         raise WeightsFormatError(f"the image encoder lacks {error.args[0]}", "fetch the file again") from error
 
-    def linear(x: str, name: str, output: str) -> str:
+    def product(x: str, name: str) -> str:
         matrix = graph.weight(f"{name}.weight", np.ascontiguousarray(connector[f"{name}.weight"].T))
-        product = graph.node("MatMul", [x, matrix], f"{name}.product")
-        return graph.node("Add", [product, graph.weight(f"{name}.bias", connector[f"{name}.bias"])], output)
+        return graph.node("MatMul", [x, matrix], f"{name}.product")
 
-    width = connector["red.weight"].shape[0]
+    def linear(x: str, name: str, output: str) -> str:
+        bias = graph.weight(f"{name}.bias", connector[f"{name}.bias"])
+        return graph.node("Add", [product(x, name), bias], output)
+
+    def shaped(x: str, shape: Sequence[int], output: str) -> str:
+        return graph.node("Reshape", [x, graph.weight(f"{output}.shape", np.array([0, *shape], np.int64))], output)
+
+    width, inner, half = connector["red.weight"].shape[0], len(connector["f1.weight"]), cells // _FOLD
     x = graph.node("Transpose", ["features"], "channels_last", perm=[0, 2, 3, 1])
-    x = linear(x, "red", "reduced")
-    x = fold_cells(graph, x, side // STRIDE, _FOLD, width)
+    x = fold_cells(graph, linear(x, "red", "reduced"), cells, _FOLD, width)
     gains = [graph.weight(f"ln.{part}", connector[f"ln.{part}"]) for part in ("weight", "bias")]
     x = graph.node("LayerNormalization", [x, *gains], "normed", axis=-1, epsilon=1e-5)
-    x = graph.node("Gelu", [linear(x, "f1", "wide")], "active", approximate="none")
+    block = shaped(linear(x, "f1", "block"), [half, 1, half, 1, inner], "for_each_cell")
+    x = shaped(x, [half, half, _FOLD, _FOLD, width], "normed_cells")
+    own = graph.node("Transpose", [x], "own", perm=[0, 1, 3, 2, 4, 5])  # by rows and columns of cells again
+    x = shaped(graph.node("Add", [block, product(own, "own")], "wide_cells"), [tokens, inner], "wide")
+    x = graph.node("Gelu", [x], "active", approximate="none")
     x = graph.node("LpNormalization", [linear(x, "f2", "projected")], "unit", axis=-1, p=2)
     length = np.asarray(connector["g"] * np.sqrt(np.float32(hidden)), np.float32)
     x = graph.node("Mul", [x, graph.weight("length", length)], "scaled")

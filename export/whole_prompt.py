@@ -8,7 +8,7 @@ import numpy as np
 
 from lorgnette.device.session import Array, OnnxSession
 from lorgnette.export.llama import FloatArray
-from lorgnette.llm.bound_views import LOGITS_KEPT
+from lorgnette.llm.bound_cache import LOGITS_KEPT
 
 
 def whole_prompt(session: OnnxSession, rows: FloatArray, logits_kept: int = 1) -> dict[str, Array]:

@@ -62,7 +62,7 @@ def train(args: argparse.Namespace) -> None:
     language, seen = read_gguf(args.gguf), read_legacy_checkpoint(args.encoder)
     encoder = Encoder(seen).to(device)
     library = Library(args.data, recipe)
-    courses, dev = library.courses(language.tokenizer, Namer(seen, encoder, device)), library.dev()
+    courses, dev = library.courses(language.tokenizer, Namer(seen)), library.dev()
     model = LanguageModel(language.weights.tensors, recipe.dropout)
     connector = Connector(model.embedding.shape[1], channels(seen))
     trainer = Trainer(model, encoder, connector, language.tokenizer, courses, dev, recipe, args.out, device=device)

@@ -1,7 +1,7 @@
 """Before the language model sees a picture: make image tokens resemble the embeddings of the words that describe them.
 
 Each photograph's captions give a soft set of words. A word's evidence in a picture is the best match between its
-(centred) token embedding and the 25 image tokens, and is trained with a binary cross-entropy (multiple-instance
+(centred) token embedding and the image tokens, and is trained with a binary cross-entropy (multiple-instance
 learning). It costs a few minutes and spares the language model the slow start of reading tokens that mean nothing
 yet.
 """
@@ -86,7 +86,7 @@ def align(
         rows = rng.choice(len(targets), min(_BATCH, len(targets)), replace=False)
         with torch.no_grad():
             shown = [random_view(views, mirror=True) for _ in rows]
-            cells = encoder(show(course.pictures[rows], shown, device))
+            cells = encoder(show(np.stack([course.pictures[row] for row in rows]), shown, device))
         match = connector.directions(cells) @ directions.t()  # [B, tokens, words]
         logits = torch.logsumexp(_SHARPNESS * match, 1) - math.log(TOKENS) + bias
         said = torch.from_numpy(targets[rows]).to(device)

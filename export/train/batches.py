@@ -41,7 +41,10 @@ class BatchMaker:
     def make(self, step: int) -> Batch:
         lessons = self.lessons(step)
         rng = random.Random(f"{self._seed} views {step}")
-        views = [random_view(rng, mirror=not _names_a_side(each)) for each in lessons]
+        views = [
+            random_view(rng, mirror=not _names_a_side(each), crop=slot.course.crop)
+            for slot, each in zip(self.slots(step), lessons, strict=True)
+        ]
         return Batch(views, lessons, [self._packer.pack(each) for each in lessons])
 
     def ahead(self, steps: range, workers: int) -> Iterator[Batch]:

@@ -21,24 +21,27 @@ from lorgnette.export.train.lessons import (
     Teacher,
 )
 from lorgnette.export.train.naming import Namer, NamingTeacher
-from lorgnette.export.train.pictures import Pixels, blank, blurred, darkened, load_pictures
+from lorgnette.export.train.pairs import PairedPictures, PairTeacher, draw_pairs
+from lorgnette.export.train.pictures import Pictures, Pixels, blank, blurred, darkened, load_pictures
 from lorgnette.export.train.reading_lessons import LineWriter, ReadingTeacher
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.llm.evaluation.dataset import Photo, PhotoSet
 
-READING, ABSTENTION, NAMING = "reading", "abstention", "naming"
+READING, ABSTENTION, NAMING, PAIRS = "reading", "abstention", "naming", "pairs"
+_PAIRS_A_PHOTO = 4
 _SPOILT = 700  # photographs that are also shown dark, blurred and blank
 _REASONS = {darkened: "it is too dark", blurred: "it is too blurred", blank: "I see only a plain surface"}
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """`pictures` [photos, H, W, 3] of `photos`, and who teaches about them."""
+    """`pictures` of `photos`, and who teaches about them; without `crop` always the whole picture."""
 
     name: str
     photos: Sequence[Photo]
-    pictures: Pixels
+    pictures: Pictures
     teach: Teacher
+    crop: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Library:
 
     def courses(self, tokenizer: Tokenizer, namer: Namer) -> list[Course]:
         """All data sets' train splits; a course in naming things made of the first with questions, and courses in
-        reading and abstention made of the first with captions."""
+        reading, abstention and pairs made of the first with captions."""
         courses = [self._course(photos, "train") for photos in self._sets]
         asked = next((course for course in courses if isinstance(course.teach, QuestionTeacher)), None)
         if asked and NAMING in self._recipe.mixture:
@@ -113,6 +116,8 @@ class Library:
             reader = ReadingTeacher(captioned.teach, LineWriter(tokenizer))
             courses.append(Course(READING, captioned.photos, captioned.pictures, reader))
             courses.append(_spoilt(captioned))
+            if PAIRS in self._recipe.mixture:
+                courses.append(_paired(captioned, self._recipe.seed))
         return courses
 
     def dev(self) -> list[Course]:
@@ -146,6 +151,12 @@ def _spoilt(course: Course) -> Course:
         return course.teach(Showing(shown.place // len(_REASONS), shown.turn), rng)
 
     return Course(ABSTENTION, photos, np.stack(pictures), AbstentionTeacher(ask, [*_REASONS.values()] * count))
+
+
+def _paired(course: Course, seed: int) -> Course:
+    pairs = draw_pairs(course.photos, _PAIRS_A_PHOTO * len(course.photos), seed)
+    photos = [course.photos[pair.first] for pair in pairs]
+    return Course(PAIRS, photos, PairedPictures(course.pictures, pairs), PairTeacher(course.photos, pairs), crop=False)
 
 
 def _rows(photos: PhotoSet, split: str) -> list[int]:

@@ -67,7 +67,6 @@ class Examination:
             lessons: list[list[Lesson]] = [slot.lessons(rng) for slot in batch]
             packed = [self._trainer.pack(each) for each in lessons]
             result = self._trainer.losses(self._images(batch), packed, np.random.default_rng(start))
-            found["loss"].append(float(result.told))
-            found["choice_right"].append(result.right)
-        means = {name: np.array(values)[~np.isnan(values)] for name, values in found.items()}
-        return {f"dev_{course.name}_{name}": float(values.mean()) for name, values in means.items() if len(values)}
+            for name, value in result.figures().items():
+                found[name].append(float(value))
+        return {f"dev_{course.name}_{name}": float(np.mean(values)) for name, values in found.items()}

@@ -27,7 +27,9 @@ from lorgnette.llm.evaluation.cider import consensus
 from lorgnette.llm.evaluation.dataset import Photo
 from lorgnette.llm.evaluation.matching import answer_group
 
-_WHAT = ("What is this?", "What am I holding?", "What is in front of me?", "What do you see?", "What product is this?")
+_WHAT = ("What is this?", "What am I holding?", "What is in front of me?", "What do you see?", "What object is this?")
+_WHICH = ("What product is this?", "What kind of {} is this?", "Which {} is this?")
+_IS_THIS = ("Is this {}?", "Is there {} here?", "Can you see {}?")
 _WHERE_IS = re.compile(r"where(?:'s| is| are) (?:the|a|an) ((?:[a-z]+ )?[a-z]+)\?$", re.IGNORECASE)
 _TURNS_KEPT = 4
 _CONSENSUS_FLOOR = 0.3  # of the mean: even the oddest caption is true
@@ -139,7 +141,8 @@ class QuestionTeacher:
 
 
 class LabelTeacher:
-    """Lessons from names of things: what it is, among other names, and whether it is this or that."""
+    """Lessons from names of things: what it is, in a word that everybody has for it; which one, when that is asked;
+    and whether it is this or that."""
 
     def __init__(self, photos: Sequence[Photo]) -> None:
         self._photos = photos
@@ -149,15 +152,18 @@ class LabelTeacher:
 
     def __call__(self, shown: Showing, rng: random.Random) -> list[Lesson]:
         label = self._photos[shown.place].label
-        others = [name for name in rng.sample(self._labels, min(5, len(self._labels))) if name != label][:3]
-        said = tuple(f"{name}." for name in (label, *others))
-        lessons = [Lesson("label", rng.choice(_WHAT), said[:1], wrong=said[1:])]
         kind = self._coarse[label]
+        kinds = [name for name in rng.sample(self._kinds, min(5, len(self._kinds))) if name != kind][:3]
+        others = [name for name in rng.sample(self._labels, min(5, len(self._labels))) if name != label][:3]
+        called, which = [named(_lower(name)) for name in (kind, *kinds)], [f"{name}." for name in (label, *others)]
+        lessons = [Lesson("label", rng.choice(_WHAT), (called[0],), wrong=tuple(called[1:]))]
+        if label != kind:
+            question = rng.choice(_WHICH).format(_lower(kind))
+            lessons.append(Lesson("label", question, (which[0],), wrong=tuple(which[1:])))
         other = rng.choice([name for name in self._kinds if name != kind])
         for name, answer in ((kind, "Yes."), (other, "No.")):
-            question = rng.choice(("Is this {}?", "Is there {} here?", "Can you see {}?")).format(_a(name))
+            question = rng.choice(_IS_THIS).format(with_article(_lower(name)))
             lessons.append(Lesson("presence", question, (answer,)))
-        lessons.append(Lesson("label", "What kind of thing is this?", (f"{_a(kind).capitalize()}.",)))
         return lessons
 
 
@@ -186,5 +192,11 @@ def _spoken(answer: str) -> str:
     return f"{answer[:1].upper()}{answer[1:]}."
 
 
-def _a(name: str) -> str:
-    return with_article(name.lower() if name.istitle() else name)
+def named(name: str) -> str:
+    """What is said of a thing that is asked for: "A dog.", "Sunglasses."."""
+    called = with_article(name).removeprefix("any ")
+    return f"{called[:1].upper()}{called[1:]}."
+
+
+def _lower(name: str) -> str:
+    return name.lower() if name.istitle() else name

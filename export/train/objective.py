@@ -18,11 +18,16 @@ from lorgnette.export.train.packing import PackedPhoto
 class Losses:
     """`told` is the weighted mean cross-entropy of the tokens of right answers; `chosen` the mean cross-entropy of the
     right answer among its wrong ones, by their log-probabilities; `right` is how often it is the likeliest. `chosen`
-    and `right` are NaN where nothing was to choose."""
+    and `right` are None where nothing was to choose."""
 
     told: Tensor
-    chosen: Tensor
-    right: float
+    chosen: Tensor | None = None
+    right: Tensor | None = None
+
+    def figures(self) -> dict[str, Tensor]:
+        """What there is, by the names of the log."""
+        named = {"loss": self.told, "choice_loss": self.chosen, "choice_right": self.right}
+        return {name: value.detach() for name, value in named.items() if value is not None}
 
 
 class SampledHead:
@@ -72,11 +77,10 @@ def losses(log_probabilities: Tensor, packed: Sequence[PackedPhoto]) -> Losses:
     sums = torch.zeros(sum(counts), device=device).index_add(0, answer, log_probabilities)
     groups = [[s + i for i in choice] for p, s in zip(packed, starts, strict=True) for choice in p.choices]
     if not groups:
-        nothing = torch.tensor(float("nan"), device=device)
-        return Losses(told, nothing, float("nan"))
+        return Losses(told)
     widest = max(map(len, groups))
     index = torch.tensor([[*group, *[group[-1]] * (widest - len(group))] for group in groups], device=device)
     real = torch.tensor([[i < len(group) for i in range(widest)] for group in groups], device=device)
     scores = sums[index].masked_fill(~real, float("-inf"))
     chosen = nn.functional.cross_entropy(scores, torch.zeros(len(groups), dtype=torch.long, device=device))
-    return Losses(told, chosen, float((scores.argmax(1) == 0).float().mean()))
+    return Losses(told, chosen, (scores.argmax(1) == 0).float().mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from lorgnette.llm.evaluation.dataset import PhotoSet
 from lorgnette.vision.preprocess import Preprocessor
 
 Pixels = npt.NDArray[np.uint8]
+Pictures = Pixels | Sequence[Pixels]
+"""Pictures [H, W, 3] of one size by their places, in memory or made when they are asked for."""
 
 KEPT_SIDE = 224  # the data sets' own size; the encoder's side is reached when a view is shown
 _SMALLEST_CROP = 0.7  # of a side
@@ -40,9 +43,11 @@ class View:
 WHOLE = View()
 
 
-def random_view(rng: random.Random, *, mirror: bool) -> View:
-    """A large part of the picture, of another aspect ratio as a rule; mirrored half of the time if it may be."""
-    height, width = rng.uniform(_SMALLEST_CROP, 1.0), rng.uniform(_SMALLEST_CROP, 1.0)
+def random_view(rng: random.Random, *, mirror: bool, crop: bool = True) -> View:
+    """A large part of the picture, of another aspect ratio as a rule, or with `crop` off all of it; mirrored half of
+    the time if it may be."""
+    smallest = _SMALLEST_CROP if crop else 1.0
+    height, width = rng.uniform(smallest, 1.0), rng.uniform(smallest, 1.0)
     top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
     gain = rng.uniform(1 - _LIGHTER, 1 + _LIGHTER)
     return View(top, top + height, left, left + width, mirror and rng.random() < 0.5, gain)
@@ -63,22 +68,28 @@ def show(pictures: Pixels, views: Sequence[View], device: torch.device) -> Tenso
     Every pixel is the mean of the area it covers, as in `vision.preprocess`.
     """
     facts, (_, height, width, _) = PREPROCESSING, pictures.shape
-    rows = _areas([(v.top, v.bottom) for v in views], height, facts.height).to(device)
-    columns = _areas([(v.left, v.right) for v in views], width, facts.width).to(device)
+    rows = _areas([(v.top, v.bottom) for v in views], height, facts.height, device)
+    columns = _areas([(v.left, v.right) for v in views], width, facts.width, device)
     mirrored = torch.tensor([v.mirrored for v in views], device=device)[:, None, None]
     columns = torch.where(mirrored, columns.flip(1), columns)
-    x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float()
+    x = on_device(pictures, device).permute(0, 3, 1, 2).float()
     x = rows[:, None] @ x @ columns[:, None].transpose(-1, -2)
     gain = torch.tensor([v.gain for v in views], device=device)[:, None, None, None]
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (facts.mean, facts.std))
     return ((x * gain).clamp(0, 255) - mean) / std
 
 
-def _areas(edges: Sequence[tuple[float, float]], size: int, side: int) -> Tensor:
+def on_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A copy on `device`. A GPU is not waited for: it may still be busy with what came before."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _areas(edges: Sequence[tuple[float, float]], size: int, side: int, device: torch.device) -> Tensor:
     """[B, side, size]: the share of each of `size` pixels in each of the `side` equal parts between the edges."""
-    bounds = torch.tensor(edges, dtype=torch.float32) * size
-    at = bounds[:, :1] + (bounds[:, 1:] - bounds[:, :1]) * torch.linspace(0, 1, side + 1)
-    pixel = torch.arange(size, dtype=torch.float32)
+    bounds = torch.tensor(edges, dtype=torch.float32, device=device) * size
+    at = bounds[:, :1] + (bounds[:, 1:] - bounds[:, :1]) * torch.linspace(0, 1, side + 1, device=device)
+    pixel = torch.arange(size, dtype=torch.float32, device=device)
     start, end = at[:, :-1, None], at[:, 1:, None]
     overlap = (torch.minimum(end, pixel + 1) - torch.maximum(start, pixel)).clamp_min(0)
     return overlap / (end - start)

@@ -17,18 +17,18 @@ PRECISIONS = ("int8", "bf16", "fp32")
 class Recipe:
     """The same recipe on the same data gives the same batches.
 
-    `mixture` are the shares of the photographs by course: data sets by name, and "naming",
-    "reading" and "abstention". A run aligns
-    the connector with words, trains `steps` on right answers, then `self_critical_steps` on captions of its own.
-    The last `encoder_stages` of the image encoder's seven learn too; the early ones cost most and gain least.
-    `precision` is that of the frozen products ("" takes what suits the machine: int8 on a CPU, bf16 on a GPU).
+    `mixture` are the shares of the photographs by course: data sets by name, and "naming", "reading", "abstention" and
+    "pairs". A run aligns the connector with words, trains `steps` on right answers, then `self_critical_steps` on
+    captions of its own. The last `encoder_stages` of the image encoder's seven learn too; the early ones cost most and
+    gain least. `precision` is that of the frozen products: "" takes what suits the machine, int8 on a CPU, bf16 on a
+    GPU.
     """
 
     steps: int = 1850
     self_critical_steps: int = 0  # hundreds, of large batches: fewer do harm
     align_steps: int = 400
     batch: int = 8
-    length: int = 160
+    length: int = 232
     lora_rate: float = 5e-4
     connector_rate: float = 1e-3
     encoder_rate: float = 1e-4

@@ -23,7 +23,7 @@ from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.manifest import DecoderGeometry
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
-from lorgnette.llm.sampling import Logits, agreed
+from lorgnette.llm.sampling import Logits
 
 
 class TorchEngine(OnnxEngine):
@@ -69,22 +69,21 @@ class TorchDecoder:
         self._geometry = geometry
         self._model = torch_llama(weights)
 
-    def new_cache(self, capacity: int = 64, views: int = 1) -> KvCache:
-        return KvCache(self._geometry, np.dtype(np.float32), capacity, views)
+    def new_cache(self, capacity: int = 64) -> KvCache:
+        return KvCache(self._geometry, np.dtype(np.float32), capacity)
 
     def append(self, embeds: npt.NDArray[np.floating[Any]], cache: KvCache) -> Logits:
         """See `Decoder.append`."""
-        start, end = cache.length, cache.length + embeds.shape[-2]
+        start, end = cache.length, cache.length + len(embeds)
         cache.reserve(end)
         past: Any = DynamicCache()
         pairs = list(zip(cache.buffers[::2], cache.buffers[1::2], strict=True))
         for layer, (keys, values) in enumerate(pairs if start else []):
             past.update(torch.from_numpy(keys[:, :, :start]), torch.from_numpy(values[:, :, :start]), layer)
-        rows = np.broadcast_to(embeds, (cache.views, *embeds.shape[-2:]))
         with torch.inference_mode():
             output = self._model(
-                inputs_embeds=torch.from_numpy(np.array(rows, np.float32)),
-                position_ids=torch.arange(start, end).expand(cache.views, -1),
+                inputs_embeds=torch.from_numpy(np.array(embeds[None], np.float32)),
+                position_ids=torch.arange(start, end)[None],
                 past_key_values=past,
                 use_cache=True,
                 logits_to_keep=1,
@@ -93,7 +92,7 @@ class TorchDecoder:
             keys[:, :, start:end] = computed.keys[:, :, start:].numpy()
             values[:, :, start:end] = computed.values[:, :, start:].numpy()
         cache.length = end
-        return agreed(list(output.logits[:, -1].numpy()))
+        return np.asarray(output.logits[0, -1].numpy(), dtype=np.float32)
 
 
 def torch_llama(weights: LlamaWeights) -> Any:

@@ -28,11 +28,12 @@ from lorgnette.export.train.language_model import LanguageModel, Layer
 from lorgnette.export.train.lessons import Lesson
 from lorgnette.export.train.objective import Losses, SampledHead, losses, states_and_targets
 from lorgnette.export.train.packing import PackedPhoto, Packer
-from lorgnette.export.train.pictures import View, show
+from lorgnette.export.train.pictures import View, on_device, show
 from lorgnette.export.train.recipe import Recipe
 from lorgnette.export.train.self_critical import Critic, Speaker
 
 _WARM_UP = 40
+_TOLD_EVERY = 10
 _CHECKPOINT_EVERY = 50
 _EXAMINE_EVERY = 200
 _LAST_RATE = 0.02
@@ -84,6 +85,7 @@ class Trainer:
             ],
             betas=(0.9, 0.98),
             weight_decay=0.01,
+            fused=self.device.type == "cuda",
         )
         self.step = 0
         self._encoder_trained = recipe.encoder_stages > 0
@@ -108,7 +110,7 @@ class Trainer:
 
     def _inputs(self, images: Tensor, packed: Sequence[PackedPhoto]) -> tuple[Tensor, Tensor, Tensor]:
         def stacked(name: str) -> Tensor:
-            return torch.from_numpy(np.stack([getattr(one, name) for one in packed])).to(self.device)
+            return on_device(np.stack([getattr(one, name) for one in packed]), self.device)
 
         x = self.model.embedding[stacked("ids")]
         x[:, self._image] = images
@@ -139,8 +141,9 @@ class Trainer:
             self.model.to_bfloat16()
         self.model.step = torch.compile(Layer.forward)
 
-    def train_step(self, batch: Batch | None = None) -> dict[str, float]:
-        """One step, on `batch` if it has been made already; returns its losses by name."""
+    def train_step(self, batch: Batch | None = None) -> dict[str, Tensor]:
+        """One step, on `batch` if it has been made already; returns its losses by name. Asking a GPU for their values
+        waits for it, so ask seldom."""
         batch = batch or self._batches.make(self.step)
         slots, packed = self._batches.slots(self.step), batch.packed
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout and of drawn captions
@@ -152,7 +155,7 @@ class Trainer:
         )
         self.model.eval()
         loss = found.told
-        if not math.isnan(found.right):
+        if found.chosen is not None:
             loss = loss + self.recipe.choice_weight * found.chosen
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * self._schedule()
@@ -161,8 +164,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self.optimizer.step()
         self.step += 1
-        values = torch.stack([found.told, found.chosen]).tolist()
-        return {"loss": values[0], "choice_loss": values[1], "choice_right": found.right}
+        return found.figures()
 
     def _with_own_captions(self, slots: Sequence[Slot], batch: Batch) -> list[PackedPhoto]:
         """The lessons, with what the model itself says in place of what people wrote, weighted by how good it is."""
@@ -194,18 +196,19 @@ class Trainer:
         columns = (TextColumn("training, loss {task.fields[loss]:.3f}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn()) as progress:
             bar = progress.add_task("", total=self.steps, completed=self.step, loss=float("nan"))
-            records: list[dict[str, float]] = []
+            records: list[dict[str, Tensor]] = []
             started = time.monotonic()
             for batch in self._batches.ahead(range(self.step, self.steps), self.recipe.workers):
                 records.append(self.train_step(batch))
-                progress.update(bar, completed=self.step, loss=float(np.mean([r["loss"] for r in records[-20:]])))
+                progress.update(bar, completed=self.step)
+                if self.step % _TOLD_EVERY == 0:
+                    progress.update(bar, loss=float(records[-1]["loss"]))
                 if self.step % _CHECKPOINT_EVERY == 0 or self.step == self.steps:
                     seconds = (time.monotonic() - started) / len(records)
                     record: dict[str, object] = {"step": self.step, "seconds_a_step": round(seconds, 2)}
-                    for name in records[0]:
-                        values = [r[name] for r in records if not math.isnan(r[name])]
-                        if values:
-                            record[name] = round(float(np.mean(values)), 4)
+                    for name in dict.fromkeys(name for each in records for name in each):
+                        values = torch.stack([each[name] for each in records if name in each])
+                        record[name] = round(float(values.mean()), 4)
                     if self.step % _EXAMINE_EVERY == 0 or self.step == self.steps:
                         record |= self._examination.sit()
                     with (self.out / "log.jsonl").open("a") as log:

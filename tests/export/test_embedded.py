@@ -78,7 +78,7 @@ def test_parity_figures_meet_their_bars(bundle: ModelBundle) -> None:
 
 
 def test_manifest_facts(bundle: ModelBundle) -> None:
-    assert bundle.prompt.tokens_per_image == 25
+    assert bundle.prompt.tokens_per_image == 100
     assert bundle.prompt.stop_ids == (2,)
     decoder = bundle.decoder
     assert (decoder.layers, decoder.kv_heads, decoder.head_dim, decoder.hidden) == (30, 3, 64, 576)

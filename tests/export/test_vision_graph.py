@@ -36,13 +36,18 @@ def connect(con: Mapping[str, FloatArray], features: FloatArray) -> FloatArray:
 
     batch, _, side, _ = features.shape
     reduced = np.einsum("bchw,oc->bhwo", features, con["red.weight"]) + con["red.bias"]
+    width = reduced.shape[-1]
     tokens = []
-    for row in range(0, side, 2):
-        for column in range(0, side, 2):
-            cell = [reduced[:, row + dy, column + dx] for dy in (0, 1) for dx in (0, 1)]
-            x = np.concatenate(cell, axis=-1)
+    for row in range(side):
+        for column in range(side):
+            top, left = row // 2 * 2, column // 2 * 2
+            block = [reduced[:, top + dy, left + dx] for dy in (0, 1) for dx in (0, 1)]
+            x = np.concatenate(block, axis=-1)
             x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-            x = (x * con["ln.weight"] + con["ln.bias"]) @ con["f1.weight"].T + con["f1.bias"]
+            x = x * con["ln.weight"] + con["ln.bias"]
+            place = 2 * (row - top) + column - left
+            own = x[:, place * width : (place + 1) * width] @ con["own.weight"].T
+            x = x @ con["f1.weight"].T + con["f1.bias"] + own
             x = x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2)))
             x = x @ con["f2.weight"].T + con["f2.bias"]
             x = x / np.linalg.norm(x, axis=-1, keepdims=True)
@@ -56,7 +61,7 @@ def test_connector_follows_the_recipe(tiny: Assembly, tiny_folder: Path, tmp_pat
     session = OnnxSession(tiny_folder / "onnx" / "vision_encoder.onnx")
     actual = session.run({"pixel_values": pixels})["image_features"]
     expected = connect(tiny.vision.connector, features_of(tiny, pixels, tmp_path / "encoder.onnx"))
-    assert actual.shape == (2, 4, 64)
+    assert actual.shape == (2, 16, 64)
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     assert np.abs(actual[0] - actual[1]).max() > 0.01
 
@@ -70,7 +75,7 @@ def test_connector_equals_the_one_that_is_trained(tiny: Assembly, tiny_folder: P
     torch.manual_seed(0)
     module = Connector(576, 1280)
     con = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
-    con["pos"] = 0.1 * np.random.default_rng(1).standard_normal((25, 576), dtype=np.float32)
+    con["pos"] = 0.1 * np.random.default_rng(1).standard_normal((100, 576), dtype=np.float32)
     module.pos.data = torch.from_numpy(con["pos"])
     features = np.random.default_rng(2).standard_normal((2, 1280, 10, 10)).astype(np.float32)
     with torch.no_grad():
@@ -79,7 +84,7 @@ def test_connector_equals_the_one_that_is_trained(tiny: Assembly, tiny_folder: P
 
 
 def test_parts_that_do_not_fit(tiny: Assembly, tmp_path: Path) -> None:
-    with pytest.raises(WeightsFormatError, match="9 tokens, the connector has 4"):
+    with pytest.raises(WeightsFormatError, match="36 tokens, the connector has 16"):
         replace(tiny.vision, side=192).write(tmp_path / "v.onnx", FP32)
     damaged = {name: array for name, array in tiny.vision.encoder.items() if not name.startswith("_conv_head")}
     with pytest.raises(WeightsFormatError, match="lacks _conv_head"):

@@ -90,12 +90,13 @@ def tiny_connector(seed: int = 3) -> dict[str, FloatArray]:
         "g": np.full((), 0.2, np.float32),
         "ln.weight": np.ones(4 * _REDUCED, np.float32),
         "ln.bias": np.zeros(4 * _REDUCED, np.float32),
-        "pos": 0.05 * random.standard_normal(((SIDE // 64) ** 2, CONFIG.hidden), dtype=np.float32),
+        "pos": 0.05 * random.standard_normal(((SIDE // 32) ** 2, CONFIG.hidden), dtype=np.float32),
     }
-    for name, (outputs, inputs) in shapes.items():
+    for name, (outputs, inputs) in {**shapes, "own": (_INNER, _REDUCED)}.items():
         noise = random.standard_normal((outputs, inputs), dtype=np.float32)
         tensors[f"{name}.weight"] = noise * np.float32(1 / np.sqrt(inputs))
-        tensors[f"{name}.bias"] = 0.1 * random.standard_normal(outputs, dtype=np.float32)
+        if name != "own":
+            tensors[f"{name}.bias"] = 0.1 * random.standard_normal(outputs, dtype=np.float32)
     return tensors
 
 
@@ -116,7 +117,6 @@ def tiny_vlm() -> Assembly:
             filter="area",
             layout="NCHW",
             channels="RGB",
-            mirrored=True,
         ),
         prompt=PromptTemplate(
             opening="",
@@ -127,7 +127,7 @@ def tiny_vlm() -> Assembly:
             before_answer="",
             end_of_answer="<|im_end|>\n",
             image_token="<image>",
-            tokens_per_image=(SIDE // 64) ** 2,
+            tokens_per_image=(SIDE // 32) ** 2,
             stop_ids=(2,),
             text_heading="Text in the picture:\n",
             text_line='"{text}" {place}\n',

@@ -28,7 +28,7 @@ def encoder() -> VisionEncoder:
 
 def test_a_picture_becomes_rows(encoder: VisionEncoder) -> None:
     image = encoder.encode(encoder.prepare(picture(1)))
-    assert image.features.shape == (4, 64)
+    assert image.features.shape == (16, 64)
     assert image.features.dtype == np.float32
     assert image.encode_ns > 0
     assert np.array_equal(image.features, encoder.encode(encoder.prepare(picture(1))).features)

@@ -366,7 +366,7 @@ def test_a_browser_without_devices_can_still_ask_in_writing(tmp_path: Path) -> N
 @pytest.mark.weights
 def test_a_spoken_question_gets_a_spoken_answer(tmp_path: Path) -> None:
     """The real command with the real models: what the page's player got, heard again, is what the page wrote."""
-    example = shipped_examples()["coffee"]
+    example = shipped_examples()["photographer"]
 
     async def run() -> None:
         lorgnette = (sys.executable, "-m", "lorgnette.assistant.command_line.main")

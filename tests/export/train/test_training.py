@@ -173,7 +173,7 @@ def trainer(tmp_path: Path, tokenizer: Any, weights: dict[str, Any], tiny: Assem
         torch.manual_seed(0)
         (tmp_path / folder).mkdir(exist_ok=True)
         mixture = {"captions": 2, "questions": 1}
-        recipe = Recipe(steps=6, self_critical_steps=2, batch=3, length=230, samples=3, mixture=mixture, **changes)
+        recipe = Recipe(steps=6, self_critical_steps=2, batch=3, length=305, samples=3, mixture=mixture, **changes)
         model, encoder = LanguageModel(weights, recipe.dropout), Encoder(tiny.vision.encoder)
         connector = Connector(192, channels(tiny.vision.encoder))
         out = tmp_path / folder
@@ -208,16 +208,18 @@ def test_an_encoder_that_is_not_to_learn_stays_as_it_is(trainer: Any) -> None:
 
 
 def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
-    whole = trainer("whole")
-    found = [whole.train_step() for _ in range(8)]
-    assert found[5]["loss"] < found[0]["loss"]
-    assert found[5]["choice_loss"] < found[0]["choice_loss"]
+    whole = trainer("whole", choice_weight=1.0)
+    before = losses_of_the_first_batch(whole)
+    for _ in range(8):
+        whole.train_step()
+    after = losses_of_the_first_batch(whole)
+    assert after["loss"] < before["loss"] and after["choice_loss"] < before["choice_loss"]
 
-    first = trainer("parts")
+    first = trainer("parts", choice_weight=1.0)
     for _ in range(3):
         first.train_step()
     first.save()
-    second = trainer("parts")
+    second = trainer("parts", choice_weight=1.0)
     assert second.resume() and second.step == 3
     for _ in range(5):
         second.train_step()
@@ -225,12 +227,19 @@ def test_training_learns_and_resumes_to_the_same_weights(trainer: Any) -> None:
         torch.testing.assert_close(second.trained()[name], value, rtol=1e-3, atol=1e-5)
 
 
+def losses_of_the_first_batch(trained: Trainer) -> dict[str, Any]:
+    batch = trained._batches.make(0)
+    with torch.no_grad():
+        images = trained.images(trained._batches.slots(0), batch.views)
+        return trained.losses(images, batch.packed, np.random.default_rng(0)).figures()
+
+
 @pytest.mark.parametrize("precision", ["int8", "bf16"])
 def test_rounded_weights_start_from_nearly_the_same_loss(trainer: Any, precision: str) -> None:
     exact, rounded = trainer("exact", dropout=0.0), trainer("rounded", precision=precision, dropout=0.0)
     rounded.prepare()
     rounded.model.step = None  # compiling takes longer than all the rest
-    assert rounded.train_step()["loss"] == pytest.approx(exact.train_step()["loss"], rel=0.02)
+    assert float(rounded.train_step()["loss"]) == pytest.approx(float(exact.train_step()["loss"]), rel=0.02)
 
 
 def test_decoding_in_training_is_the_decoding_of_the_whole_sequence(trainer: Any) -> None:
