@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from lorgnette.device.sound_file import SPEECH_RATE_HZ
 FRAME_SAMPLES = 512
 FRAME_S = FRAME_SAMPLES / SPEECH_RATE_HZ
 
+_CUT_FRAMES = 10
 _CONTEXT_SAMPLES = 64
 _STATE_SHAPE = (1, 1, 128)
 
@@ -92,6 +94,23 @@ def keep_speech(
     """
     parts = [sound.samples[start:end] for start, end in _spans(sound, detector, margin_s, longest_pause_s)]
     return AudioChunk(np.concatenate(parts) if parts else np.zeros(0, np.float32), sound.rate_hz, sound.timestamp_ns)
+
+
+def cut_at_pauses(sound: AudioChunk, longest_s: float) -> list[tuple[float, float]]:
+    """Where `sound` (16 kHz) falls into pieces of at most `longest_s` seconds, as their start and end in seconds. Each
+    cut is in the quietest third of a second of the second half of what one piece could hold."""
+    if sound.duration_s <= longest_s:
+        return [(0.0, sound.duration_s)]
+    frames = len(sound.samples) // FRAME_SAMPLES
+    energy = (sound.samples[: frames * FRAME_SAMPLES].reshape(frames, FRAME_SAMPLES) ** 2).mean(axis=1)
+    loudness = np.convolve(energy, np.ones(_CUT_FRAMES), "same")
+    longest = int(longest_s / FRAME_S)
+    starts = [0]
+    while frames - starts[-1] >= longest:
+        earliest = starts[-1] + longest // 2
+        starts.append(earliest + int(np.argmin(loudness[earliest : starts[-1] + longest])))
+    bounds = [*(at * FRAME_S for at in starts), sound.duration_s]
+    return list(pairwise(bounds))
 
 
 def _spans(

@@ -14,9 +14,13 @@ from lorgnette.device.session import available_cores
 from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import SPEECH_RATE_HZ
 from lorgnette.speech.transcriber import Transcript
-from lorgnette.speech.voice_activity import SileroDetector, VoiceActivityDetector, keep_speech
+from lorgnette.speech.voice_activity import SileroDetector, VoiceActivityDetector, cut_at_pauses, keep_speech
 
-_WINDOW_S = 30.0
+_PIECE_S = 13.0
+"""Longer speech is cut at its pauses. Windows of 30 s that begin and end anywhere overlap and so take two and a half
+times as long, and they make the model skip or repeat sentences."""
+_QUESTION_S = 30.0
+"""Whatever takes longer to say is not a question."""
 _LEAD_S = 0.3
 """Silence put before speech that starts at once: the model knows recordings that begin with a breath."""
 
@@ -69,7 +73,7 @@ class WhisperTranscriber:
         return frozenset(self._model.supported_languages)
 
     def transcribe(self, sound: AudioChunk, language: str | None = None, hint: str | None = None) -> Transcript:
-        """As Transcriber.transcribe. What is shorter than 13 s costs less than half of what 30 s cost."""
+        """As Transcriber.transcribe. It takes time in proportion to what is said."""
         if language is not None and language not in self.languages:
             raise InputError(f"the language {language!r} is not known", "give a two-letter code such as en, de, pt")
         heard = AudioChunk(resample(sound.samples, sound.rate_hz, SPEECH_RATE_HZ), SPEECH_RATE_HZ)
@@ -82,7 +86,8 @@ class WhisperTranscriber:
         if language is None:
             language, probability = self._detect(samples)
         hint = (self._hint if hint is None else hint) or None
-        is_short = len(samples) < _WINDOW_S * SPEECH_RATE_HZ
+        is_question = len(samples) < _QUESTION_S * SPEECH_RATE_HZ
+        pieces = cut_at_pauses(AudioChunk(samples, SPEECH_RATE_HZ), _PIECE_S)
         segments, _ = self._model.transcribe(
             samples,
             language=language,
@@ -90,9 +95,10 @@ class WhisperTranscriber:
             # A second, warmer try when the first looks like a loop or a guess; more of them cost time and gain nothing.
             temperature=(0.0, 0.4),
             condition_on_previous_text=False,
-            # Timestamps steer the walk from window to window, and one window needs none.
-            without_timestamps=is_short,
-            initial_prompt=hint if is_short and language == self._usual_language else None,
+            # Timestamps would steer a walk from window to window, and the pauses do that.
+            without_timestamps=True,
+            clip_timestamps=[bound for piece in pieces for bound in piece],
+            hotwords=hint if is_question and language == self._usual_language else None,
         )
         found = list(segments)
         text = " ".join(segment.text.strip() for segment in found).strip()

@@ -22,6 +22,7 @@ from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.sound_level import measure_level
 from lorgnette.device.wav import write_wav
+from lorgnette.llm.evaluation.edit_distance import edit_distance
 from lorgnette.speech.piper import PiperSynthesizer
 from lorgnette.speech.synthesizer import SilentSynthesizer
 from lorgnette.speech.transcriber import Transcriber
@@ -104,8 +105,8 @@ def test_poor_sound_is_still_understood(transcriber: WhisperTranscriber) -> None
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("length_s", [7, 9, 12, 20, 40])
-def test_longer_speech_is_understood_whatever_its_window(length_s: int, transcriber: WhisperTranscriber) -> None:
+@pytest.mark.parametrize("length_s", [7, 9, 12, 20, 40, 90])
+def test_longer_speech_is_understood_whatever_its_length(length_s: int, transcriber: WhisperTranscriber) -> None:
     said: list[str] = []
     samples = np.zeros(0, np.float32)
     for example in json.loads((EXAMPLES / "questions.json").read_text(encoding="utf-8")) * 10:
@@ -114,8 +115,7 @@ def test_longer_speech_is_understood_whatever_its_window(length_s: int, transcri
         said += words(example["text"])
         samples = np.concatenate([samples, load_sound(EXAMPLES / example["audio"], 60).samples])
     heard = words(transcriber.transcribe(AudioChunk(samples, RATE_HZ), "en").text)
-    assert len(set(said) ^ set(heard)) <= 0.2 * len(set(said))
-    assert 0.85 < len(heard) / len(said) < 1.15
+    assert edit_distance(said, heard) <= 0.12 * len(said)
 
 
 @pytest.mark.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lorgnette.device.sound import AudioChunk
 from lorgnette.device.sound_file import load_sound
 from lorgnette.device.wav import write_wav
 from lorgnette.speech.recorder import Recorder
-from lorgnette.speech.voice_activity import FRAME_SAMPLES, SileroDetector, SpeechSwitch, keep_speech
+from lorgnette.speech.voice_activity import FRAME_SAMPLES, SileroDetector, SpeechSwitch, cut_at_pauses, keep_speech
 
 QUESTIONS = sorted((Path(__file__).parents[2] / "examples" / "questions").glob("*.wav"))
 RATE_HZ = 16_000
@@ -65,6 +66,23 @@ def test_long_silence_is_cut_away(detector: SileroDetector) -> None:
     kept = keep_speech(sound, detector, margin_s=0.3)
     spoken_s = (len(first) + len(second)) / RATE_HZ
     assert 0.7 * spoken_s < kept.duration_s < spoken_s + 1.3
+
+
+def test_long_sound_is_cut_in_its_pauses() -> None:
+    samples = np.random.default_rng(0).normal(size=30 * RATE_HZ).astype(np.float32)
+    for pause_s in (3, 8, 13, 19, 25):  # of half a second
+        samples[pause_s * RATE_HZ : int((pause_s + 0.5) * RATE_HZ)] *= 0.01
+    pieces = cut_at_pauses(AudioChunk(samples, RATE_HZ), longest_s=10)
+    assert pieces[0][0] == 0 and pieces[-1][1] == 30 and len(pieces) == 5
+    assert all(before[1] == after[0] for before, after in pairwise(pieces))
+    for (_, cut_s), pause_s in zip(pieces, (8, 13, 19, 25), strict=False):
+        assert pause_s < cut_s < pause_s + 0.5
+
+
+@pytest.mark.parametrize("length_s", [0.0, 0.01, 3.0])
+def test_short_sound_is_one_piece(length_s: float) -> None:
+    sound = AudioChunk(np.zeros(round(length_s * RATE_HZ), np.float32), RATE_HZ)
+    assert cut_at_pauses(sound, longest_s=10) == [(0.0, length_s)]
 
 
 def test_frames_are_heard_in_context(detector: SileroDetector) -> None:
