@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lorgnette.export.train.statements import Statements
 from lorgnette.llm.evaluation.caption_questions import (
     DESCRIBE,
     Question,
@@ -114,13 +115,15 @@ def _group(question: Question) -> tuple[str, str]:
 
 
 class QuestionTeacher:
-    """Lessons from question-answer pairs with wrong answers, and the things that their questions take for granted.
+    """Lessons from question-answer pairs with wrong answers, what the pairs say of colours, numbers and activities,
+    and the things that their questions take for granted.
 
     "Where is the bookshelf?" says that there is one; the same is asked of pictures whose questions never name one.
     """
 
     def __init__(self, photos: Sequence[Photo]) -> None:
         self._photos = photos
+        self._stated = [Statements(photo.qa) for photo in photos]
         self._things = [[m[1].lower() for qa in p.qa if (m := _WHERE_IS.match(qa.question))] for p in photos]
         self._all_things = [thing for things in self._things for thing in things]
 
@@ -130,6 +133,8 @@ class QuestionTeacher:
             Lesson(qa.kind, qa.question, (_spoken(qa.answers[0]),), wrong=tuple(map(_spoken, qa.distractors)))
             for qa in self._photos[place].qa
         ]
+        stated = [*self._stated[place].questions, *self._stated[place].colour_checks(rng)]
+        lessons += [Lesson(q.kind, q.text, q.answers) for q in stated]
         rng.shuffle(lessons)
         text = " ".join(f"{qa.question} {qa.answers[0]}" for qa in self._photos[place].qa).lower()
         for thing in self._things[place]:
