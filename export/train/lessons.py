@@ -19,9 +19,8 @@ from lorgnette.llm.evaluation.caption_questions import (
     balanced_presence,
     clean_caption,
     colour_checks,
-    more_colours,
     presence_question,
-    short_questions,
+    taught_questions,
     with_article,
 )
 from lorgnette.llm.evaluation.cider import consensus
@@ -74,7 +73,7 @@ class CaptionTeacher:
         self._written = [photo.captions for photo in photos]
         self._captions = [tuple(map(clean_caption, texts)) for texts in self._written]
         self._weights = [_consensus_weights(scores) for scores in consensus(self._written)]
-        self._short = [[*short_questions(texts), *more_colours(texts)] for texts in self._written]
+        self._short = [taught_questions(texts) for texts in self._written]
         self._counts = Counter(_group(q) for questions in self._short for q in questions)
         self._commonest = Counter[str]()
         for (kind, _), count in self._counts.items():

@@ -19,10 +19,10 @@ from lorgnette.export.train.pictures import Pictures, Pixels
 from lorgnette.llm.evaluation.caption_questions import (
     Question,
     clean_caption,
-    more_colours,
     objects_in,
     presence_question,
     short_questions,
+    taught_questions,
 )
 from lorgnette.llm.evaluation.dataset import Photo
 
@@ -84,7 +84,7 @@ class PairTeacher:
 
     def __init__(self, photos: Sequence[Photo], pairs: Sequence[Pair]) -> None:
         self._written = [photo.captions for photo in photos]
-        self._short = [[*short_questions(texts), *more_colours(texts)] for texts in self._written]
+        self._short = [taught_questions(texts) for texts in self._written]
         self._objects = [objects_in(texts) for texts in self._written]
         self._pairs = pairs
 

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from lorgnette.llm.evaluation.caption_questions import Question, colour_checks, more_colours, short_questions
+from lorgnette.llm.evaluation.caption_questions import Question, colour_checks, taught_questions
 from lorgnette.llm.evaluation.dataset import QuestionAnswer
 
 _ASKED = re.compile(r"(who|where|when)(?:'s| is| are) (.+)\?$")
@@ -37,9 +37,8 @@ class Statements:
 
     def __init__(self, pairs: Sequence[QuestionAnswer]) -> None:
         self._said = statements(pairs)
-        found = (*short_questions(self._said), *more_colours(self._said))
         # One of many is spoken of as a rule, so nobody is counted to one.
-        self.questions = [question for question in found if question.answers != ("One.",)]
+        self.questions = [question for question in taught_questions(self._said) if question.answers != ("One.",)]
 
     def colour_checks(self, rng: random.Random) -> list[Question]:
         """As caption_questions.colour_checks."""

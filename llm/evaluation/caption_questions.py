@@ -195,11 +195,6 @@ def _is(thing: str) -> str:
     return "are" if thing.endswith("s") and thing not in ("dress", "grass", "harness", "canvas") else "is"
 
 
-def more_colours(captions: Sequence[str]) -> list[Question]:
-    """Colour questions about things that `short_questions` does not ask about."""
-    return list(_colours(captions, _ALSO_COLOUR_OF))
-
-
 def colour_checks(captions: Sequence[str], rng: random.Random) -> list[Question]:
     """For each coloured thing: is it of its colour (yes), is it of one that nobody names (no)."""
     said = set().union(*words_of(captions))
@@ -242,6 +237,11 @@ def _activities(captions: Sequence[str]) -> Iterator[Question]:
 def short_questions(captions: Sequence[str]) -> list[Question]:
     """The colour, count and activity questions that the captions answer."""
     return [*_colours(captions), *_counts(captions), *_activities(captions)]
+
+
+def taught_questions(captions: Sequence[str]) -> list[Question]:
+    """The short questions, and the colours of more things than are asked in the evaluation."""
+    return [*short_questions(captions), *_colours(captions, _ALSO_COLOUR_OF)]
 
 
 def balanced_presence(photos: Sequence[Sequence[str]], per_object: int, rng: random.Random) -> list[list[Question]]:

@@ -7,9 +7,9 @@ import random
 import pytest
 
 pytest.importorskip("torch")
-from lorgnette.export.train.lessons import QuestionTeacher, Showing  # noqa: E402
-from lorgnette.export.train.statements import Statements, statements  # noqa: E402
-from lorgnette.llm.evaluation.dataset import Photo, QuestionAnswer  # noqa: E402
+from lorgnette.export.train.lessons import QuestionTeacher, Showing
+from lorgnette.export.train.statements import Statements, statements
+from lorgnette.llm.evaluation.dataset import Photo, QuestionAnswer
 
 pytestmark = pytest.mark.torch
 
