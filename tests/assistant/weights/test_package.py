@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from weight_box import Box, Registry, weight_entry
 
+from lorgnette.assistant.weights import package
 from lorgnette.assistant.weights.catalogue import WeightsError
 
 Publish = Callable[[], tuple[dict[str, bytes], dict[str, Any]]]
@@ -117,3 +119,21 @@ def test_an_unknown_name_lists_the_choices(box: Box) -> None:
     box.describe()
     with pytest.raises(WeightsError, match="whisper-base"):
         box.store().path("whisper-huge")
+
+
+def test_what_pip_removes_while_its_files_are_counted_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"123")
+    scan = os.scandir
+
+    def scan_late(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "gone":
+            Path(path, "file").unlink()
+            Path(path).rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert package.bytes_under(tmp_path) == 3
