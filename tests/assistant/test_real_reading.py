@@ -109,7 +109,7 @@ def test_a_page_of_two_columns(degrees: float, reader: TextReader) -> None:
 
 def test_read_at_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cv2.imwrite(str(tmp_path / "page.png"), page().pixels)
-    assert main(["read", str(tmp_path / "page.png"), "--json", "--out", str(tmp_path / "a.wav"), "--offline"]) == 0
+    assert main(["read", str(tmp_path / "page.png"), "--json", "--out", str(tmp_path / "a.wav")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [line["text"] for line in report["lines"]] == [*PAGE_LEFT, *PAGE_RIGHT]
     assert (tmp_path / "a.wav").stat().st_size > 100_000
