@@ -17,8 +17,8 @@ from lorgnette.speech.transcriber import Transcript
 from lorgnette.speech.voice_activity import SileroDetector, VoiceActivityDetector, cut_at_pauses, keep_speech
 
 _PIECE_S = 13.0
-"""Longer speech is cut at its pauses. Windows of 30 s that begin and end anywhere overlap and so take two and a half
-times as long, and they make the model skip or repeat sentences."""
+"""Longer speech is cut at its pauses. Windows of 30 s that begin and end anywhere overlap and so take twice as
+long, and they make the model skip or repeat sentences."""
 _QUESTION_S = 30.0
 """Whatever takes longer to say is not a question."""
 _LEAD_S = 0.3
