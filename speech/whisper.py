@@ -82,12 +82,12 @@ class WhisperTranscriber:
             return Transcript("", language or self._usual_language, 0.0, sound.duration_s, 0.0)
         lead = np.zeros(round(_LEAD_S * SPEECH_RATE_HZ), np.float32)
         samples = np.concatenate([lead, speech.samples])
+        pieces = cut_at_pauses(AudioChunk(samples, SPEECH_RATE_HZ), _PIECE_S)
         probability = 1.0
         if language is None:
-            language, probability = self._detect(samples)
+            language, probability = self._detect(samples[: round(pieces[0][1] * SPEECH_RATE_HZ)])
         hint = (self._hint if hint is None else hint) or None
         is_question = len(samples) < _QUESTION_S * SPEECH_RATE_HZ
-        pieces = cut_at_pauses(AudioChunk(samples, SPEECH_RATE_HZ), _PIECE_S)
         segments, _ = self._model.transcribe(
             samples,
             language=language,
