@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -132,9 +132,7 @@ class PairTeacher:
         sure, mentioned = self._objects[here]
         other, _ = self._objects[there]
         return [
-            Lesson("presence", _at(presence_question(rng.choice(sorted(names)), rng), side), (answer,))
-            for names, answer in ((sure, "Yes."), (other - mentioned, "No."))
-            if names
+            replace(lesson, question=_at(lesson.question, side)) for lesson in _yes_and_no(sure, other - mentioned, rng)
         ]
 
     def _either(self, first: int, second: int, rng: random.Random) -> list[Lesson]:
@@ -142,11 +140,16 @@ class PairTeacher:
         sure = self._objects[first][0] | self._objects[second][0]
         mentioned = self._objects[first][1] | self._objects[second][1]
         elsewhere = self._objects[rng.randrange(len(self._objects))][0] - mentioned
-        return [
-            Lesson("presence", presence_question(rng.choice(sorted(names)), rng), (answer,))
-            for names, answer in ((sure, "Yes."), (elsewhere, "No."))
-            if names
-        ]
+        return _yes_and_no(sure, elsewhere, rng)
+
+
+def _yes_and_no(shown: set[str], absent: set[str], rng: random.Random) -> list[Lesson]:
+    """Is there a thing, asked of one of each kind, where there is one."""
+    return [
+        Lesson("presence", presence_question(rng.choice(sorted(names)), rng), (answer,))
+        for names, answer in ((shown, "Yes."), (absent, "No."))
+        if names
+    ]
 
 
 def _at(question: str, side: str) -> str:
