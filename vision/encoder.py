@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from lorgnette.device.frame import Frame
 from lorgnette.device.session import Array, Session
-from lorgnette.vision.preprocess import Pixels, Preprocessor
+from lorgnette.vision.preprocess import Preprocessor
+from lorgnette.vision.resample import Pixels
 from lorgnette.vision.tiles import Grid
 
 _MASK = "pixel_attention_mask"

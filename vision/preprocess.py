@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.frame import Frame
+from lorgnette.vision.resample import RESAMPLING, Pixels, resample
 from lorgnette.vision.tiles import Grid, fit, scaled
 
-Pixels = npt.NDArray[np.uint8]
-
 LAYOUTS = ("NCHW", "NTCHW")
-FILTERS = ("area", "lanczos", "bicubic", "bilinear")
+FILTERS = ("area", *RESAMPLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Preprocessor:
 
     `mean` and `std` are in units of 0..255. With a `longest_edge` the picture is first scaled to it, and cut into up to
     `max_tiles` squares of that size, by the rule `tiling` (see `tiles`). `filter` is one of FILTERS: OpenCV's area
-    filter, or Pillow's others, which models are trained with (OpenCV's of the same names do not smooth when they
+    filter, or one of Pillow's, which models are trained with (OpenCV's of the same names do not smooth when they
     shrink).
     """
 
@@ -75,7 +74,4 @@ class Preprocessor:
             return pixels
         if name == "area":
             return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        from PIL import Image
-
-        resampling = Image.Resampling[name.upper()]
-        return np.asarray(Image.fromarray(pixels).resize((width, height), resampling), dtype=np.uint8)
+        return resample(pixels, height, width, name)
