@@ -24,7 +24,7 @@ from lorgnette.llm.preprocessing import preprocessor
 from lorgnette.llm.prompt import PromptIds, PromptWriter
 from lorgnette.llm.quote_constraint import QuoteConstraint
 from lorgnette.llm.reading_request import asks_to_read
-from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_softmax
+from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_probability, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
 from lorgnette.vision.encoder import VisionEncoder
@@ -109,7 +109,7 @@ class OnnxEngine:
             cache.rewind(start)
             logits, total = after_prompt, 0.0
             for token_id in text:
-                total += float(log_softmax(logits)[token_id])
+                total += log_probability(logits, token_id)
                 logits = self._decoder.append(self._embeds([token_id]), cache)
             sums.append(total + float(np.logaddexp.reduce(log_softmax(logits)[list(self._template.stop_ids)])))
         return sums

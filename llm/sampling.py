@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Sampler:
         """
         open_to = logits if allowed is None else np.where(allowed, logits, np.float32(-np.inf))
         chosen = int(open_to.argmax()) if self._settings.temperature == 0.0 else self._draw(open_to)
-        return chosen, float(log_softmax(logits)[chosen])
+        return chosen, log_probability(logits, chosen)
 
     def _draw(self, logits: Logits) -> int:
         scaled = (logits.astype(np.float64) - float(logits.max())) / self._settings.temperature
@@ -51,6 +52,12 @@ class Sampler:
         probabilities = weights / weights.sum()
         candidates, kept = nucleus(probabilities, self._settings.top_p)
         return int(self._random.choice(candidates, p=kept / kept.sum()))
+
+
+def log_probability(logits: Logits, token_id: int) -> float:
+    """`log_softmax(logits)[token_id]` without computing the others: every token of an answer is asked for its own."""
+    shifted = logits - logits.max()
+    return float(shifted[token_id]) - math.log(np.exp(shifted).sum(dtype=np.float64))
 
 
 def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lorgnette.device.errors import InputError
-from lorgnette.llm.sampling import Sampler, SamplingSettings, is_looping, nucleus
+from lorgnette.llm.sampling import Sampler, SamplingSettings, is_looping, log_probability, log_softmax, nucleus
 
 
 def test_greedy_takes_the_likeliest_with_its_probability() -> None:
@@ -16,6 +16,14 @@ def test_greedy_takes_the_likeliest_with_its_probability() -> None:
     chosen, log_probability = Sampler(SamplingSettings()).choose(logits)
     assert chosen == 1
     assert log_probability == pytest.approx(math.log(0.7), abs=1e-5)
+
+
+def test_the_probability_of_one_token_is_that_among_all() -> None:
+    logits = np.random.default_rng(0).normal(0, 30, 1000).astype(np.float32)
+    every = log_softmax(logits)
+    assert np.exp(every).sum() == pytest.approx(1)
+    for token_id in (0, 1, int(logits.argmax()), int(logits.argmin())):
+        assert log_probability(logits, token_id) == pytest.approx(every[token_id])
 
 
 def test_draws_follow_the_probabilities_inside_the_nucleus() -> None:
