@@ -17,20 +17,16 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import os
 import statistics
-import subprocess
 import sys
-import venv
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from live import BLOCK, figures
 from live_room import Asked, Conversation, NoLamp, Turn, questions, spread
 from machine import describe_machine
+from peer_process import REPOSITORY, PeerProcess, make_environment
 
 from lorgnette.assistant.config import load_config
 from lorgnette.assistant.examples import shipped_examples
@@ -39,80 +35,30 @@ from lorgnette.device.errors import LorgnetteError
 
 _VERSION = "1.14.0"
 _SHARED = ("ctranslate2", "faster-whisper", "numpy", "onnxruntime", "piper-tts")
-_REPOSITORY = Path(__file__).resolve().parents[1]
 _WARM_UP = 2
 
 
-def make_environment(folder: Path) -> Path:
+def pipecats_python(folder: Path) -> Path:
     """The Python of an environment in `folder` that has Pipecat and, from this checkout, us."""
-    python = folder / "bin" / "python"
     pins = "".join(f"{name}=={importlib.metadata.version(name)}\n" for name in _SHARED)
-    note, wanted = folder / "constraints.txt", f"# pipecat-ai {_VERSION}\n{pins}"
-    if note.is_file() and note.read_text("utf-8") == wanted:
-        return python
-    print(f"installing pipecat-ai {_VERSION} into {folder} ...", file=sys.stderr)
-    venv.create(folder, symlinks=True, with_pip=True)
-    unfinished = note.with_suffix(".part")
-    unfinished.write_text(wanted, "utf-8")
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"-c{unfinished}"]
-    done = subprocess.run(
-        [*command, f"pipecat-ai[piper,silero,whisper]=={_VERSION}", "--editable", str(_REPOSITORY)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise LorgnetteError(f"pip could not install pipecat-ai {_VERSION}: {last}", "is a package index reachable?")
-    unfinished.rename(note)
-    return python
+    wanted = [f"pipecat-ai[piper,silero,whisper]=={_VERSION}", "--editable", str(REPOSITORY)]
+    return make_environment(folder, f"pipecat-ai {_VERSION}", [wanted], pins)
 
 
-class PipecatProcess(AbstractContextManager["PipecatProcess"]):
+def pipecat(python: Path, settings: list[str], threads: int, log: Path) -> PeerProcess:
     """`pipecat_peer.py`, warm once the context is entered."""
+    program = str(Path(__file__).with_name("pipecat_peer.py"))
+    options = [option for setting in settings for option in ("--set", setting)]
+    return PeerProcess([str(python), program, f"--log={log}", *options], {"OMP_NUM_THREADS": str(threads)})
 
-    def __init__(self, python: Path, settings: list[str], threads: int, log: Path) -> None:
-        program = str(Path(__file__).with_name("pipecat_peer.py"))
-        options = [option for setting in settings for option in ("--set", setting)]
-        self._command = [str(python), program, f"--log={log}", *options]
-        self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environment
-        )
-        self.configuration = self._read()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-
-    def ask(self, asked: Asked) -> dict[str, Any]:
-        """`heard_s` (None: no answer) and `stages_ms`, both from the end of the wearer's speech on."""
-        example = list(shipped_examples()).index(asked.example.name)
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"example": example, "number": asked.number}) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise LorgnetteError(f"Pipecat's process ended with {self._process.wait()}", "read what it said above")
-        found: dict[str, Any] = json.loads(line)
-        return found
+def ask_pipecat(peer: PeerProcess, asked: Asked) -> dict[str, Any]:
+    """`heard_s` (None: no answer) and `stages_ms`, both from the end of the wearer's speech on."""
+    return peer.ask({"example": list(shipped_examples()).index(asked.example.name), "number": asked.number})
 
 
 def converse(
-    count: int, ours: Callable[[list[Asked]], list[Turn | None]], peer: PipecatProcess
+    count: int, ours: Callable[[list[Asked]], list[Turn | None]], peer: PeerProcess
 ) -> tuple[list[Turn | None], list[dict[str, Any]]]:
     """`count` turns of either, in alternating blocks, the same questions and pictures for both."""
     our_turns: list[Turn | None] = []
@@ -122,7 +68,7 @@ def converse(
         block = asked[start : start + BLOCK]
         if start // BLOCK % 2 == 0:
             our_turns += ours(block)
-        peer_turns += [peer.ask(one) for one in block]
+        peer_turns += [ask_pipecat(peer, one) for one in block]
         if start // BLOCK % 2:
             our_turns += ours(block)
         print(f"{len(our_turns)}/{count} turns", file=sys.stderr, flush=True)
@@ -157,7 +103,7 @@ def compare(ours: list[Turn | None], peers: list[dict[str, Any]]) -> dict[str, A
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    python = make_environment(args.peer_venv.resolve())
+    python = pipecats_python(args.peer_venv.resolve())
     settings = [f"threads={args.threads}", "speech.language=en", "live.start=open", *args.set]
     wiring = Wiring(load_config(None, settings), indicator=NoLamp())
     parts = wiring.live_parts()
@@ -168,13 +114,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
     machine = describe_machine()
     log = args.peer_venv.resolve() / "pipecat.log"
-    with PipecatProcess(python, settings, args.threads, log) as peer:
+    with pipecat(python, settings, args.threads, log) as peer:
         warm = questions(_WARM_UP, first_number=10**6)
         ask_ours(warm)
         for one in warm:
-            peer.ask(one)
+            ask_pipecat(peer, one)
         ours, peers = converse(args.turns, ask_ours, peer)
-        configurations = {"ours": settings, "pipecat": peer.configuration}
+        configurations = {"ours": settings, "pipecat": peer.greeting}
     return {
         "machine": machine,
         "machine_afterwards": describe_machine(),

@@ -1,13 +1,15 @@
-"""SmolVLM-256M at its true size: time to the first token and tokens a second, ours and transformers, taking turns.
+"""SmolVLM-256M at its true size: time to the first token, tokens a second; ours, transformers, OpenVINO, by turns.
 
     python benchmarks/make_smolvlm.py smolvlm/                       # where no real checkpoint is at hand
     lorgnette export smolvlm/ --decoder int4 int8 --out bundle/ --keep-anyway
     pip install -e '.[export,bench]'
-    python benchmarks/smolvlm.py --checkpoint smolvlm/ --bundle bundle/ [--json]
+    python benchmarks/smolvlm.py --checkpoint smolvlm/ --bundle bundle/ [--openvino-venv FOLDER] [--json]
 
 The first token is timed from a new 640 x 480 frame in memory, seen as one tile, with its preprocessing. transformers
-runs the checkpoint in float32 and in bfloat16 with its own generate() on the pixels that we made. Every round measures
-each runner once, in rotating order, with a pause between. Ratios are medians of the rounds' own ratios.
+runs the checkpoint in float32 and in bfloat16 with its own generate() on the pixels that we made, and counts the time
+that they took as its own; so does OpenVINO, in a process and an environment of its own (`openvino_peer.py`; 2 GB in
+FOLDER), with what optimum-intel exports of the checkpoint in 8 and in 4 bits. Every round measures each runner once,
+in rotating order, with a pause between. Ratios are medians of the rounds' own ratios.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from machine import describe_machine
+from peer_process import REPOSITORY, PeerProcess, make_environment, run_checked
 
+from lorgnette.device.errors import LorgnetteError
 from lorgnette.device.frame import Frame
 from lorgnette.device.heap import use_huge_pages
 from lorgnette.export.precision import PRECISIONS
@@ -33,6 +40,10 @@ from lorgnette.llm.engine import Prompt
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
 
 _PAUSE_S = 0.3
+# optimum-intel 2.2 exports this family with transformers up to 4.57.
+_INTEL = "2.2.0"
+_OPENVINO = {"openvino": "2026.4.1", "openvino-tokenizers": "2026.4.1.0", "nncf": "3.4.0"}
+_OPENVINO |= {"optimum": "2.3.0", "transformers": "4.57.6", "torch": "2.13.0"}
 _QUESTION = "What is in this picture?"
 
 
@@ -60,6 +71,13 @@ class OurRunner:
         return first - started, told / (time.perf_counter() - first)
 
 
+def inputs_of(engine: OnnxEngine, picture: Frame) -> tuple[list[int], npt.NDArray[np.float32]]:
+    """The prompt's ids, and pixels [tiles, 3, height, width]."""
+    ids = engine._prompts.write(Prompt(_QUESTION, picture))
+    preprocessor = engine._seeing().preprocessor
+    return [*ids.beginning, *ids.rest], preprocessor.normalise(preprocessor.resize(picture))
+
+
 class TransformersRunner:
     def __init__(self, checkpoint: Path, dtype: str, ours: OurRunner, threads: int) -> None:
         import torch
@@ -73,12 +91,10 @@ class TransformersRunner:
         self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=self._dtype).eval()
 
     def answer(self, picture: Frame, count: int) -> tuple[float, float]:
-        torch, engine = self._torch, self._ours.engine
+        torch = self._torch
         started = time.perf_counter()
-        ids = engine._prompts.write(Prompt(_QUESTION, picture))
-        encoder = engine._seeing()
-        pixels = encoder.preprocessor.normalise(encoder.preprocessor.resize(picture))
-        inputs: dict[str, Any] = {"input_ids": torch.tensor([[*ids.beginning, *ids.rest]])}
+        ids, pixels = inputs_of(self._ours.engine, picture)
+        inputs: dict[str, Any] = {"input_ids": torch.tensor([ids])}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         inputs["pixel_values"] = torch.from_numpy(pixels)[None].to(self._dtype)
         inputs["pixel_attention_mask"] = torch.ones((1, 1, *pixels.shape[-2:]), dtype=torch.long)
@@ -103,10 +119,46 @@ class TransformersRunner:
         return first - started, (len(times) - 2) / (last - first)
 
 
+class OpenVinoRunner:
+    def __init__(self, process: PeerProcess, ours: OurRunner, scratch: Path) -> None:
+        self._process, self._ours, self._pixels = process, ours, scratch / "pixels.npy"
+
+    def answer(self, picture: Frame, count: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        ids, pixels = inputs_of(self._ours.engine, picture)
+        prepared_s = time.perf_counter() - started
+        np.save(self._pixels, pixels)
+        found = self._process.ask({"pixels": str(self._pixels), "ids": ids, "count": count})
+        return prepared_s + found["first_s"], found["tokens_per_s"]
+
+
+def openvino(folder: Path, checkpoint: Path, weights: str, threads: int) -> PeerProcess:
+    """A process that has the checkpoint with `weights` in int8 or int4, exported now if it has not been."""
+    wanted = [*(f"{name}=={version}" for name, version in _OPENVINO.items()), "requests", "setuptools"]
+    # optimum-intel asks for torchvision too and does without, and of us the peer needs one file.
+    alone = ["--no-deps", f"optimum-intel=={_INTEL}", "--editable", str(REPOSITORY)]
+    python = make_environment(folder, f"openvino {_OPENVINO['openvino']}", [wanted, alone])
+    changed = (checkpoint / "model.safetensors").stat().st_mtime_ns
+    exported = folder / "exported" / f"{weights}-{changed}"
+    if not exported.is_dir():
+        print(f"exporting {checkpoint} to OpenVINO in {weights} ...", file=sys.stderr)
+        unfinished = exported.with_name(f"{exported.name}.part")
+        command = [str(python.with_name("optimum-cli")), "export", "openvino", "--model", str(checkpoint)]
+        command += ["--task", "image-text-to-text", "--weight-format", weights]
+        if weights == "int4":
+            command += ["--group-size", "64"]  # its own 128 do not divide a row of 576
+        command.append(str(unfinished))
+        run_checked(command, "OpenVINO's exporter failed", "run it by hand")
+        unfinished.rename(exported)
+    program = str(Path(__file__).with_name("openvino_peer.py"))
+    return PeerProcess([str(python), program, str(exported), f"--threads={threads}"], {})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--openvino-venv", type=Path, help="a folder for OpenVINO's environment, made if missing")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=32)
@@ -115,16 +167,30 @@ def main() -> int:
     bundle = ModelBundle.open(args.bundle)
     names = {precision.suffix: name for name, precision in PRECISIONS.items()}
     decoders = [names[file.suffix] for file in bundle.files if file.role == "decoder_model_merged"]
-    ours = {f"ours, {name}": OurRunner(bundle, name, args.threads, args.tokens) for name in decoders}
-    some = next(iter(ours.values()))
-    peers = {
-        f"transformers, {dtype}": TransformersRunner(args.checkpoint, dtype, some, args.threads)
-        for dtype in ("float32", "bfloat16")
-    }
-    use_huge_pages()  # as a conversation does, here for everybody's weights
-    report = _measure({**ours, **peers}, args)
+    with ExitStack() as stack:
+        try:
+            peers = _peers(stack, args)
+        except LorgnetteError as error:
+            parser.exit(2, f"{error}\n")
+        ours = {f"ours, {name}": OurRunner(bundle, name, args.threads, args.tokens) for name in decoders}
+        some = next(iter(ours.values()))
+        runners: dict[str, Runner] = {**ours}
+        for dtype in ("float32", "bfloat16"):
+            runners[f"transformers, {dtype}"] = TransformersRunner(args.checkpoint, dtype, some, args.threads)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runners |= {f"openvino, {name}": OpenVinoRunner(peer, some, scratch) for name, peer in peers.items()}
+        use_huge_pages()  # as a conversation does, here for everybody's weights
+        report = _measure(runners, args)
     print(json.dumps(report, indent=1) if args.json else _text(report))
     return 0
+
+
+def _peers(stack: ExitStack, args: argparse.Namespace) -> dict[str, PeerProcess]:
+    if args.openvino_venv is None:
+        return {}
+    folder = args.openvino_venv.resolve()
+    processes = {name: openvino(folder, args.checkpoint, name, args.threads) for name in ("int8", "int4")}
+    return {name: stack.enter_context(process) for name, process in processes.items()}
 
 
 def _measure(runners: dict[str, Runner], args: argparse.Namespace) -> dict[str, Any]:
@@ -137,7 +203,8 @@ def _measure(runners: dict[str, Runner], args: argparse.Namespace) -> dict[str, 
             figures = runners[name].answer(Frame(pixels), args.tokens)
             if number >= 0:
                 found[name].append(figures)
-    ours, peers = ([name for name in order if name.startswith(kind)] for kind in ("ours", "transformers"))
+    ours = [name for name in order if name.startswith("ours")]
+    peers = [name for name in order if name not in ours]
     ratios = {}
     for one in ours:
         for peer in peers:
