@@ -35,14 +35,14 @@ from lorgnette.export.verification.bars import (
     rounding_bars,
 )
 from lorgnette.export.verification.cases import cases
-from lorgnette.export.verification.checks import check_cache
-from lorgnette.export.verification.comparison import Recording, compare, record
+from lorgnette.export.verification.checks import CacheFigures, check_cache
+from lorgnette.export.verification.comparison import Comparison, Recording, compare, record
 from lorgnette.export.verification.estimate import estimate
 from lorgnette.export.verification.memory import peak_memory_mb
 from lorgnette.export.verification.page import make_page
 from lorgnette.export.verification.report import PAGE, REPORT, Findings, make_report
 from lorgnette.export.verification.speed import measure
-from lorgnette.export.verification.subject import Case, Model, Subject
+from lorgnette.export.verification.subject import Case, Model, Remembered, Subject
 from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.manifest import BundleFile, Preprocessing
 
@@ -156,11 +156,9 @@ def _examine(
     progress("asking PyTorch", 0.5)
     recorded, why_not = _record_pytorch(bundle, prompts, checkpoint) if with_pytorch else (None, "not asked for")
     progress("comparing fp32 with PyTorch", 0.65)
-    subject = Subject(exact, vision, FP32)
-    against = compare("fp32", subject, recorded) if recorded else None
-    bars: list[Bar] = exact_bars(against, why_not)
-    bars += cache_bars(check_cache(subject, prompts[0]))
-    reference, rounded = record("fp32", subject, prompts, _TOKENS), []
+    against, cache, reference = _exactly(Subject(exact, vision, FP32), prompts, recorded)
+    bars = [*exact_bars(against, why_not), *cache_bars(cache)]
+    rounded = []
     choices = _choices(bundle, profile.plan())
     for step, (seen, said) in enumerate(choices):
         name = said.name if seen is None or seen == said else f"{said.name} with an image encoder in {seen.name}"
@@ -172,6 +170,15 @@ def _examine(
     estimated = estimate(bundle, profile.device)
     bars += budget_bars(profile, speed.memory_mb, *estimated)
     return Findings([*([against] if against else []), *rounded], bars, speed, estimated, _machine())
+
+
+def _exactly(
+    subject: Subject, prompts: list[Case], recorded: Recording | None
+) -> tuple[Comparison | None, CacheFigures, Recording]:
+    """The sessions in fp32 against PyTorch, by themselves, and what they do. They are gone afterwards."""
+    remembered = Remembered(subject)  # its tokens are PyTorch's, as a rule, and need not be computed again
+    against = compare("fp32", remembered, recorded) if recorded else None
+    return against, check_cache(subject, prompts[0]), record("fp32", remembered, prompts, _TOKENS)
 
 
 def _choices(bundle: ModelBundle, plan: Plan) -> list[tuple[Precision | None, Precision]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from lorgnette.llm.kv_cache import KvCache
 from lorgnette.llm.tokenizer import Tokenizer
 
 FloatArray = npt.NDArray[np.float32]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,29 @@ class Model(Protocol):
     def greedy(self, case: Case, count: int) -> list[int]:
         """At most `count` likeliest tokens, one after the other, up to and with a token that ends the answer."""
         ...
+
+
+class Remembered:
+    """A model that is asked each thing once: what it answered is kept, in the memory that these are in."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._answers: dict[Hashable, Any] = {}
+
+    def features(self, pixels: FloatArray) -> FloatArray:
+        return self._once(("features", id(pixels)), lambda: self._model.features(pixels))
+
+    def logits(self, case: Case, answer: list[int]) -> FloatArray:
+        return self._once(("logits", case, tuple(answer)), lambda: self._model.logits(case, answer))
+
+    def greedy(self, case: Case, count: int) -> list[int]:
+        return self._once(("greedy", case, count), lambda: self._model.greedy(case, count))
+
+    def _once(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        if question not in self._answers:
+            self._answers[question] = ask()
+        answer: Answer = self._answers[question]
+        return answer
 
 
 class Subject:

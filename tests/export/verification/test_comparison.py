@@ -10,7 +10,7 @@ import pytest
 from lorgnette.export.verification.bars import cache_bars, exact_bars, pixel_bars, rounding_bars
 from lorgnette.export.verification.checks import CacheFigures
 from lorgnette.export.verification.comparison import NEAR_TIE, compare, record
-from lorgnette.export.verification.subject import Case, FloatArray
+from lorgnette.export.verification.subject import Case, FloatArray, Remembered
 
 CASE = Case("", "Which?", (1, 2), None)
 SEEN = Case("cat.jpg", "Which?", (1, 2), np.ones((1, 3, 2, 2), np.float32))
@@ -42,6 +42,37 @@ def test_a_model_against_itself() -> None:
     assert found.mean_kl == pytest.approx(0.0, abs=1e-7)
     assert found.features is not None and found.features.cosine == pytest.approx(1.0)
     assert all(bar.met for bar in exact_bars(found, ""))
+
+
+class Asked:
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.questions: list[str] = []
+
+    def features(self, pixels: FloatArray) -> FloatArray:
+        self.questions.append("features")
+        return REFERENCE.features(pixels)
+
+    def logits(self, case: Case, answer: list[int]) -> FloatArray:
+        self.questions.append(f"logits {case.picture} {answer}")
+        return REFERENCE.logits(case, answer)
+
+    def greedy(self, case: Case, count: int) -> list[int]:
+        self.questions.append(f"greedy {case.picture} {count}")
+        return REFERENCE.greedy(case, count)
+
+
+def test_what_is_remembered_is_asked_once() -> None:
+    asked = Asked()
+    remembered = Remembered(asked)
+    wanted = record("itself", REFERENCE, [CASE, SEEN], 2)
+    found = compare("it", remembered, wanted)
+    again = record("it", remembered, [CASE, SEEN], 2)
+    assert len(asked.questions) == len(set(asked.questions)) == 5
+    assert found.agreement == 1.0
+    assert again.tokens == wanted.tokens
+    assert remembered.logits(CASE, []).shape != remembered.logits(CASE, [1]).shape
 
 
 def test_a_flip_is_weighed_by_the_reference() -> None:
