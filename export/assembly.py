@@ -62,7 +62,7 @@ class Plan:
     """In which precisions the parts are written; the first of each is the default.
 
     `table_bits` and `symmetric` are of quantized tables and 4-bit matrices. `share_table` lets a tied head use the
-    bytes of the embedding's file.
+    bytes of the embedding's file; where a session may not, as in browsers, rows are looked up by standard operators.
     """
 
     decoder: tuple[Precision, ...]
@@ -166,7 +166,14 @@ def _write_language(
     if (whole if alone else decoder).exists():
         return
     with DataFile(Path(f"{whole}_data")) if alone else nullcontext() as shared:
-        table = write_embedding(model.language.embedding, embedding, precision, bits=plan.table_bits, shared=shared)
+        table = write_embedding(
+            model.language.embedding,
+            embedding,
+            precision,
+            bits=plan.table_bits,
+            shared=shared,
+            standard=not plan.share_table,
+        )
         plain = plain_rounding(precision.bits, symmetric=plan.symmetric)
         rounded = quantizer if quantizer and precision.bits == 4 else plain
         share_table = plan.share_table or alone

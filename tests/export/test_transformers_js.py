@@ -6,27 +6,21 @@ Lanczos.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 pytest.importorskip("transformers")
 
 import make_smolvlm
 import tiny_checkpoints
 from exported import Exported, export, greedy, noise
+from transformers_js_box import TOKENS, InNode, TransformersJs, given, prompt_ids, without_end
 
 from lorgnette.assistant.config import load_config
-from lorgnette.assistant.weights.cache import cache_folder
 from lorgnette.assistant.weights.store import WeightStore
 from lorgnette.device.picture import load_picture
 from lorgnette.export.architectures.registry import read_model
@@ -40,101 +34,18 @@ from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
 
 pytestmark = [pytest.mark.torch, pytest.mark.node]
 
-SOURCES = Path(__file__).parent / "transformers_js"
 QUESTIONS = ("What is in this picture?", "How many?", "Is it a dog?")
-TOKENS = 20
 DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "int4": "q4"}
-_UNREACHABLE = r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|E40[137]"
-
-
-def _node() -> tuple[str, str]:
-    """node and npm, or the test is skipped."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs Node 20 and npm, which are not installed")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < 20:
-        pytest.skip(f"needs Node 20, this is {version}")
-    return node, npm
-
-
-def _installed(npm: str) -> Path:
-    """The folder of the packages in the lock file (0.5 GB), installed once beside the other caches."""
-    lock = SOURCES / "package-lock.json"
-    home = cache_folder() / "node" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.with_suffix(".lock")):
-        if not home.exists():
-            partial = home.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            for name in ("package.json", lock.name):
-                shutil.copy(SOURCES / name, partial)
-            # The processors' libraries come with the packages; scripts would only fetch those of GPUs.
-            command = [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--fetch-retries=1"]
-            done = subprocess.run(command, cwd=partial, capture_output=True, text=True)
-            if done.returncode and re.search(_UNREACHABLE, done.stderr):
-                pytest.skip("npm cannot reach a registry")
-            assert done.returncode == 0, done.stderr
-            partial.rename(home)
-    return home / "node_modules"
-
-
-@dataclass(frozen=True)
-class TransformersJs:
-    """A folder with greedy.mjs and its packages, in which requests are written."""
-
-    node: str
-    folder: Path
-
-    def answers(self, bundle: Path, prompts: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
-        request = self.folder / "request.json"
-        request.write_text(json.dumps({"new_tokens": TOKENS, "prompts": prompts, **options}))
-        command = [self.node, "greedy.mjs", str(bundle), str(request)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        answers: list[dict[str, Any]] = json.loads(done.stdout)
-        return answers
-
-    def file(self, name: str, content: bytes) -> str:
-        (self.folder / name).write_bytes(content)
-        return str(self.folder / name)
 
 
 @pytest.fixture(scope="module")
 def transformers_js(tmp_path_factory: pytest.TempPathFactory) -> TransformersJs:
-    node, npm = _node()
-    modules = _installed(npm)
-    folder = tmp_path_factory.mktemp("transformers_js")
-    shutil.copy(SOURCES / "greedy.mjs", folder)
-    (folder / "node_modules").symlink_to(modules, target_is_directory=True)
-    return TransformersJs(node, folder)
+    return InNode(tmp_path_factory.mktemp("transformers_js"))
 
 
 @pytest.fixture(scope="module")
 def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export(tmp_path_factory.mktemp("smolvlm"), tiny_checkpoints.smolvlm)
-
-
-def prompt_ids(engine: OnnxEngine, prompt: Prompt) -> list[int]:
-    ids = engine._prompts.write(prompt, engine._grid(prompt))
-    return [*ids.beginning, *ids.rest]
-
-
-def given(engine: OnnxEngine, prompt: Prompt, transformers_js: TransformersJs) -> dict[str, Any]:
-    """What `engine` feeds for `prompt`."""
-    inputs: dict[str, Any] = {"input_ids": prompt_ids(engine, prompt)}
-    if prompt.picture is not None:
-        encoder = engine._seeing()
-        pixels = encoder.preprocessor.normalise(encoder.prepare(prompt.picture).pixels)
-        shape = (1, *pixels.shape) if encoder.preprocessor.longest_edge else pixels.shape
-        name = f"{hashlib.sha256(pixels.tobytes()).hexdigest()}.f32"
-        inputs |= {"pixel_shape": shape, "pixel_values": transformers_js.file(name, pixels.tobytes())}
-    return inputs
-
-
-def without_end(ids: list[int], bundle: ModelBundle) -> list[int]:
-    return [one for one in ids if one not in bundle.prompt.stop_ids]
 
 
 @pytest.mark.parametrize("precision", DTYPES)
