@@ -22,6 +22,7 @@ import importlib.metadata
 import importlib.util
 import json
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
@@ -34,9 +35,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from machine import describe_machine
-
-from lorgnette.assistant.config import load_config
-from lorgnette.assistant.wiring import Wiring
 
 _PAUSE_S = 0.3
 
@@ -229,12 +227,23 @@ def main() -> int:
     parser.add_argument("--genai-precision", default="int8", help="int8 (as our default bundle) or int4")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    wiring = Wiring(load_config())
-    args.bundle = args.bundle or wiring.bundle().folder
-    args.gguf = args.gguf or wiring.store().path("smollm2-135m-instruct")
+    args.bundle, args.gguf = _models(args)
 
     with tempfile.TemporaryDirectory() as scratch:
         return _run(args, _open_runners(args, Path(scratch)))
+
+
+def _models(args: argparse.Namespace) -> tuple[Path, Path]:
+    """The bundle and the GGUF. Only here is the assistant imported: it has OpenMP's threads sleep at once, which costs
+    llama.cpp two thirds of its speed, and is no business of the peers' processes."""
+    from lorgnette.assistant.config import load_config
+    from lorgnette.assistant.wiring import Wiring
+
+    wiring = Wiring(load_config())
+    bundle = args.bundle or wiring.bundle().folder
+    gguf = args.gguf or wiring.store().path("smollm2-135m-instruct")
+    os.environ.pop("OMP_WAIT_POLICY", None)
+    return bundle, gguf
 
 
 def _run(args: argparse.Namespace, runners: dict[str, Runner]) -> int:
