@@ -13,27 +13,15 @@ import importlib.metadata
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from generation_clock import time_tokens
 from optimum.intel import OVModelForVisualCausalLM
 
 from lorgnette.device.heap import use_huge_pages
-
-
-class Clock:
-    """A streamer that notes when each call came: the prompt, and then a token each."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def put(self, value: Any) -> None:
-        self.times.append(time.perf_counter())
-
-    def end(self) -> None: ...
 
 
 def answer(model: Any, pixels: str, ids: list[int], count: int) -> dict[str, float]:
@@ -44,13 +32,8 @@ def answer(model: Any, pixels: str, ids: list[int], count: int) -> dict[str, flo
         "pixel_values": values,
         "pixel_attention_mask": torch.ones((1, *values.shape[1:2], *values.shape[-2:]), dtype=torch.long),
     }
-    clock = Clock()
-    started = time.perf_counter()
-    model.generate(
-        **inputs, max_new_tokens=count + 1, min_new_tokens=count + 1, do_sample=False, pad_token_id=2, streamer=clock
-    )
-    first, last = clock.times[1], clock.times[-1]
-    return {"first_s": first - started, "tokens_per_s": (len(clock.times) - 2) / (last - first)}
+    first_s, rate = time_tokens(model, inputs, count)
+    return {"first_s": first_s, "tokens_per_s": rate}
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from generation_clock import time_tokens
 from machine import describe_machine
 from peer_process import REPOSITORY, PeerProcess, make_environment, run_checked
 
@@ -40,10 +41,15 @@ from lorgnette.llm.engine import Prompt
 from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
 
 _PAUSE_S = 0.3
-# optimum-intel 2.2 exports this family with transformers up to 4.57.
-_INTEL = "2.2.0"
-_OPENVINO = {"openvino": "2026.4.1", "openvino-tokenizers": "2026.4.1.0", "nncf": "3.4.0"}
-_OPENVINO |= {"optimum": "2.3.0", "transformers": "4.57.6", "torch": "2.13.0"}
+_OPENVINO = {
+    "openvino": "2026.4.1",
+    "openvino-tokenizers": "2026.4.1.0",
+    "nncf": "3.4.0",
+    "optimum": "2.3.0",
+    "optimum-intel": "2.2.0",
+    "torch": "2.13.0",
+    "transformers": "4.57.6",  # the last that optimum-intel 2.2 exports this family with
+}
 _QUESTION = "What is in this picture?"
 
 
@@ -98,25 +104,10 @@ class TransformersRunner:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         inputs["pixel_values"] = torch.from_numpy(pixels)[None].to(self._dtype)
         inputs["pixel_attention_mask"] = torch.ones((1, 1, *pixels.shape[-2:]), dtype=torch.long)
-        times: list[float] = []
-
-        class Clock:
-            def put(self, value: Any) -> None:
-                times.append(time.perf_counter())
-
-            def end(self) -> None: ...
-
+        prepared_s = time.perf_counter() - started
         with torch.inference_mode():
-            self._model.generate(
-                **inputs,
-                max_new_tokens=count + 1,
-                min_new_tokens=count + 1,
-                do_sample=False,
-                pad_token_id=2,
-                streamer=Clock(),
-            )
-        first, last = times[1], times[-1]  # the first call hands over the prompt
-        return first - started, (len(times) - 2) / (last - first)
+            first_s, rate = time_tokens(self._model, inputs, count)
+        return prepared_s + first_s, rate
 
 
 class OpenVinoRunner:
@@ -134,10 +125,11 @@ class OpenVinoRunner:
 
 def openvino(folder: Path, checkpoint: Path, weights: str, threads: int) -> PeerProcess:
     """A process that has the checkpoint with `weights` in int8 or int4, exported now if it has not been."""
-    wanted = [*(f"{name}=={version}" for name, version in _OPENVINO.items()), "requests", "setuptools"]
+    pins = "".join(f"{name}=={version}\n" for name, version in _OPENVINO.items())
     # optimum-intel asks for torchvision too and does without, and of us the peer needs one file.
-    alone = ["--no-deps", f"optimum-intel=={_INTEL}", "--editable", str(REPOSITORY)]
-    python = make_environment(folder, f"openvino {_OPENVINO['openvino']}", [wanted, alone])
+    alone = ["--no-deps", "optimum-intel", "--editable", str(REPOSITORY)]
+    others = [*(name for name in _OPENVINO if name not in alone), "requests", "setuptools"]
+    python = make_environment(folder, f"openvino {_OPENVINO['openvino']}", [others, alone], pins)
     changed = (checkpoint / "model.safetensors").stat().st_mtime_ns
     exported = folder / "exported" / f"{weights}-{changed}"
     if not exported.is_dir():
