@@ -43,10 +43,12 @@ class EngineConfig:
     Answers whose calibrated confidence is less than `hesitate_below` are said with doubt. 0 is never, and the default:
     how much doubt helps and how much annoys is for each wearer to say. With `advice` a frame that shows nothing is
     answered with what to do about it. `tiles` are the most that a model which takes tiles looks at for a question that
-    need not read (0: as many as for one that does).
+    need not read (0: as many as for one that does). `provider` is where the bundle computes: "cuda" is an NVIDIA GPU,
+    "auto" takes one for what is in half precision.
     """
 
     bundle: str = ""
+    provider: str = _one_of("auto", "auto", "cpu", "cuda")
     variant: str = _one_of("quantized", "quantized", "fp32")
     max_new_tokens: int = _between(64, 1, 4096)
     temperature: float = _between(0.0, 0.0, 10.0)

@@ -43,6 +43,7 @@ def check_machine(wiring: Wiring) -> Iterator[Finding]:
     """Python, processor, packages, devices, weights and bundle, without starting a model or a capture."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield Finding("processor", "ok", f"{os.cpu_count()} cores, {wiring.config.thread_count} threads for the models")
+    yield _gpu()
     for name in (*_PACKAGES, *_OPTIONAL_PACKAGES):
         yield _package(name)
     yield _sound_devices()
@@ -101,6 +102,17 @@ def _package(name: str) -> Finding:
     except importlib.metadata.PackageNotFoundError:
         state: State = "missing" if name in _OPTIONAL_PACKAGES else "broken"
         return Finding(name, state, "not installed", "install lorgnette again: pip install lorgnette")
+
+
+def _gpu() -> Finding:
+    from lorgnette.device.provider import gpu_name, why_no_cuda
+
+    problem = why_no_cuda()
+    return (
+        Finding("gpu", "missing", f"none is used: {problem}", "docs/gpu.md")
+        if problem
+        else Finding("gpu", "ok", gpu_name())
+    )
 
 
 def _sound_devices() -> Finding:

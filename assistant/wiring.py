@@ -250,7 +250,10 @@ def engine_settings(config: Config) -> EngineSettings:
 
     chosen = config.engine
     sampling = SamplingSettings(chosen.temperature, chosen.top_p, chosen.seed)
-    return EngineSettings(chosen.max_new_tokens, sampling, threads=config.thread_count, tiles=chosen.tiles)
+    threads = config.thread_count
+    return EngineSettings(
+        chosen.max_new_tokens, sampling, threads=threads, tiles=chosen.tiles, provider=chosen.provider
+    )
 
 
 def _onnx_engine(wiring: Wiring) -> Engine:

@@ -10,6 +10,12 @@ runs the checkpoint in float32 and in bfloat16 with its own generate() on the pi
 that they took as its own; so does OpenVINO, in a process and an environment of its own (`openvino_peer.py`; 2 GB in
 FOLDER), with what optimum-intel exports of the checkpoint in 8 and in 4 bits. Every round measures each runner once,
 in rotating order, with a pause between. Ratios are medians of the rounds' own ratios.
+
+    lorgnette export smolvlm/ --profile cuda --out half/ --keep-anyway
+    python benchmarks/smolvlm.py --checkpoint smolvlm/ --bundle half/ --gpu
+
+compares on an NVIDIA GPU (docs/gpu.md), transformers in float16 and in bfloat16, and in float16 with the static cache
+for which it compiles its decoder.
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ from peer_process import REPOSITORY, PeerProcess, make_environment, run_checked
 from lorgnette.device.errors import LorgnetteError
 from lorgnette.device.frame import Frame
 from lorgnette.device.heap import use_huge_pages
+from lorgnette.device.provider import gpu_name, why_no_cuda
 from lorgnette.export.precision import PRECISIONS
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
@@ -49,6 +56,16 @@ _OPENVINO = {
     "optimum-intel": "2.2.0",
     "torch": "2.13.0",
     "transformers": "4.57.6",  # the last that optimum-intel 2.2 exports this family with
+}
+# How transformers runs: type, PyTorch's device, options of generate().
+_ON_PROCESSOR: dict[str, tuple[str, str, dict[str, str]]] = {
+    "float32": ("float32", "cpu", {}),
+    "bfloat16": ("bfloat16", "cpu", {}),
+}
+_ON_GPU: dict[str, tuple[str, str, dict[str, str]]] = {
+    "float16": ("float16", "cuda", {}),
+    "bfloat16": ("bfloat16", "cuda", {}),
+    "float16 compiled": ("float16", "cuda", {"cache_implementation": "static"}),
 }
 _QUESTION = "What is in this picture?"
 
@@ -85,7 +102,11 @@ def inputs_of(engine: OnnxEngine, picture: Frame) -> tuple[list[int], npt.NDArra
 
 
 class TransformersRunner:
-    def __init__(self, checkpoint: Path, dtype: str, ours: OurRunner, threads: int) -> None:
+    """`device` is PyTorch's. `options` are for `generate`."""
+
+    def __init__(
+        self, checkpoint: Path, dtype: str, ours: OurRunner, threads: int, device: str = "cpu", **options: Any
+    ) -> None:
         import torch
         from transformers import AutoModelForImageTextToText, logging
 
@@ -94,7 +115,8 @@ class TransformersRunner:
         torch.set_num_threads(threads)
         self._torch, self._ours = torch, ours
         self._dtype = getattr(torch, dtype)
-        self._model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=self._dtype).eval()
+        model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=self._dtype).eval()
+        self._model, self._device, self._options = model.to(device), device, options
 
     def answer(self, picture: Frame, count: int) -> tuple[float, float]:
         torch = self._torch
@@ -104,9 +126,10 @@ class TransformersRunner:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         inputs["pixel_values"] = torch.from_numpy(pixels)[None].to(self._dtype)
         inputs["pixel_attention_mask"] = torch.ones((1, 1, *pixels.shape[-2:]), dtype=torch.long)
+        inputs = {name: tensor.to(self._device) for name, tensor in inputs.items()}
         prepared_s = time.perf_counter() - started
         with torch.inference_mode():
-            first_s, rate = time_tokens(self._model, inputs, count)
+            first_s, rate = time_tokens(self._model, inputs | self._options, count)
         return prepared_s + first_s, rate
 
 
@@ -151,11 +174,14 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--openvino-venv", type=Path, help="a folder for OpenVINO's environment, made if missing")
+    parser.add_argument("--gpu", action="store_true", help="compare on an NVIDIA GPU")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.gpu and why_no_cuda():
+        parser.exit(2, f"no GPU can be used: {why_no_cuda()}; install what docs/gpu.md says\n")
     bundle = ModelBundle.open(args.bundle)
     names = {precision.suffix: name for name, precision in PRECISIONS.items()}
     decoders = [names[file.suffix] for file in bundle.files if file.role == "decoder_model_merged"]
@@ -167,8 +193,9 @@ def main() -> int:
         ours = {f"ours, {name}": OurRunner(bundle, name, args.threads, args.tokens) for name in decoders}
         some = next(iter(ours.values()))
         runners: dict[str, Runner] = {**ours}
-        for dtype in ("float32", "bfloat16"):
-            runners[f"transformers, {dtype}"] = TransformersRunner(args.checkpoint, dtype, some, args.threads)
+        for name, (dtype, device, options) in (_ON_GPU if args.gpu else _ON_PROCESSOR).items():
+            runner = TransformersRunner(args.checkpoint, dtype, some, args.threads, device, **options)
+            runners[f"transformers, {name}"] = runner
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runners |= {f"openvino, {name}": OpenVinoRunner(peer, some, scratch) for name, peer in peers.items()}
         use_huge_pages()  # as a conversation does, here for everybody's weights
@@ -206,7 +233,7 @@ def _measure(runners: dict[str, Runner], args: argparse.Namespace) -> dict[str, 
                 "decode": round(statistics.median(a[1] / b[1] for a, b in pairs), 2),
             }
     return {
-        "machine": describe_machine(),
+        "machine": f"{gpu_name()}, {describe_machine()}" if args.gpu else describe_machine(),
         "settings": {name: getattr(args, name) for name in ("threads", "rounds", "tokens")},
         "medians": {
             name: {

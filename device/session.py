@@ -8,6 +8,7 @@ tokens, and no longer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.errors import LorgnetteError
+from lorgnette.device.provider import CPU, runtime_providers
 
 Array = npt.NDArray[Any]
 
@@ -52,21 +54,27 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """A model file on ONNX Runtime's CPU provider.
+    """A model file on ONNX Runtime.
 
     `threads` is how many compute (0: one for each core that this process may use). `optional_inputs` are those that
     have a default. `raw` is the runtime's own session, for callers that bind memory. `content` is a model made from
-    that of the file, in its place.
+    that of the file, in its place. `provider` is one that works here (`choose_provider`). `replays` asks a GPU to be
+    ready for recordings (`run_bound`), and says afterwards whether it is: all of the model must compute there.
     """
 
-    def __init__(self, path: Path, threads: int = 0, content: bytes | None = None) -> None:
-        import onnxruntime
-
+    def __init__(
+        self,
+        path: Path,
+        threads: int = 0,
+        content: bytes | None = None,
+        *,
+        provider: str = CPU,
+        replays: bool = False,
+    ) -> None:
         self.path = path
+        self.provider = provider
         try:
-            self.raw = onnxruntime.InferenceSession(
-                content or str(path), session_options(threads), providers=["CPUExecutionProvider"]
-            )
+            self.raw, self.replays = _open(content or str(path), threads, provider, replays)
         except _runtime_errors() as error:
             raise SessionError(
                 f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again"
@@ -79,16 +87,40 @@ class OnnxSession:
         """All outputs for `feeds`. Raises SessionError."""
         names = list(self.outputs)
         try:
-            return dict(zip(names, self.raw.run(names, dict(feeds)), strict=True))
+            return dict(zip(names, self.raw.run(names, dict(feeds), self._run_options(0)), strict=True))
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
 
-    def run_bound(self, binding: Any) -> None:
-        """Run on memory that the caller bound with `raw.io_binding()`. Raises SessionError."""
+    def run_bound(self, binding: Any, recording: int = 0) -> None:
+        """Run on memory that the caller bound with `raw.io_binding()`. Raises SessionError.
+
+        If the session `replays`, the first run of a `recording` (1, 2, ...; 0 is none) records what the GPU is told to
+        do, and the next tell it that at once: shapes and memory must be the same.
+        """
         try:
-            self.raw.run_with_iobinding(binding)
+            self.raw.run_with_iobinding(binding, self._run_options(recording))
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
+
+    def _run_options(self, recording: int) -> Any:
+        if not self.replays:
+            return None
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(recording or -1))
+        return options
+
+
+def _open(model: str | bytes, threads: int, provider: str, replays: bool) -> tuple[Any, bool]:
+    """A session of the runtime, and whether it replays."""
+    from onnxruntime import InferenceSession
+
+    if replays and provider != CPU:
+        with contextlib.suppress(*_runtime_errors()):
+            providers = runtime_providers(provider, replays=True)
+            return InferenceSession(model, session_options(threads), providers=providers), True
+    return InferenceSession(model, session_options(threads), providers=runtime_providers(provider)), False
 
 
 def session_options(threads: int = 0) -> Any:

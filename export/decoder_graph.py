@@ -147,7 +147,10 @@ class DecoderWriter:
     def _kept(self, x: str) -> str:
         """The last `num_logits_to_keep` of the sequence's positions: [B, S, H] -> [B, kept, H]."""
         graph = self._graph
-        start = graph.node("Neg", [graph.weight(LOGITS_KEPT, np.array([1], np.int64))], "kept_start")
+        # Slice takes its start from the processor. What is computed from a shape is computed there on any provider, and
+        # so a session on a GPU has nothing to fetch, which would keep it from being recorded as one piece.
+        nothing = graph.node("Sub", ["mask_total", "mask_total"], "nothing")
+        start = graph.node("Sub", [nothing, graph.weight(LOGITS_KEPT, np.array([1], np.int64))], "kept_start")
         end = graph.weight("kept_end", np.array([np.iinfo(np.int64).max], np.int64))
         return graph.node("Slice", [x, start, end, graph.weight("axis_1", np.array([1], np.int64))], "kept")
 

@@ -12,26 +12,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from lorgnette.device.memory import HOST, Memory
 from lorgnette.llm.manifest import DecoderGeometry
 
 Key = int | str
 """What stands at a position: a token id, or for a row of a picture the picture's fingerprint."""
 
 _SMALLEST = 64
+_SMALLEST_ELSEWHERE = 512
 
 
 class KvCache:
-    """`buffers` holds for each layer a key and then a value array [1, kv_heads, capacity, head_dim], of which the first
-    `length` positions count. Growing replaces the arrays."""
+    """`buffers` holds for each layer a key and then a value array [1, kv_heads, capacity, head_dim] in `memory`, of
+    which the first `length` positions count. Growing replaces the arrays."""
 
-    def __init__(self, geometry: DecoderGeometry, dtype: np.dtype[Any], capacity: int = _SMALLEST) -> None:
+    def __init__(
+        self,
+        geometry: DecoderGeometry,
+        dtype: np.dtype[Any],
+        capacity: int = _SMALLEST,
+        memory: Memory = HOST,
+    ) -> None:
         self._limit = geometry.context
-        self._shape = (1, geometry.kv_heads, geometry.head_dim)
-        self.capacity = min(capacity, self._limit)
+        self._heads, self._width, self._dtype = geometry.kv_heads, geometry.head_dim, dtype
+        self.memory = memory
+        self.capacity = min(capacity if memory is HOST else _one_of_few(capacity), self._limit)
         self.length = 0
-        self.buffers = [self._empty(dtype) for _ in range(2 * geometry.layers)]
+        self.buffers = [self._empty() for _ in range(2 * geometry.layers)]
 
     def reserve(self, length: int) -> None:
         """Have room for `length` positions, at most the context; what is there stays."""
@@ -42,8 +50,8 @@ class KvCache:
         while self.capacity < length:
             self.capacity = min(2 * self.capacity, self._limit)
         for index, old in enumerate(self.buffers):
-            self.buffers[index] = self._empty(old.dtype)
-            self.buffers[index][:, :, : self.length] = old[:, :, : self.length]
+            self.buffers[index] = self._empty()
+            self.memory.copy(old, self.buffers[index], self.length)
 
     def rewind(self, length: int) -> None:
         """Forget the positions from `length` on."""
@@ -54,12 +62,17 @@ class KvCache:
         self.length = 0
         self.reserve(other.length)
         for mine, theirs in zip(self.buffers, other.buffers, strict=True):
-            mine[:, :, : other.length] = theirs[:, :, : other.length]
+            self.memory.copy(theirs, mine, other.length)
         self.length = other.length
 
-    def _empty(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        batch, heads, width = self._shape
-        return np.zeros((batch, heads, self.capacity, width), dtype)
+    def _empty(self) -> Any:
+        # Attention multiplies what lies behind the length by zero, which nothing but numbers survives.
+        return self.memory.place(np.zeros((1, self._heads, self.capacity, self._width), self._dtype))
+
+
+def _one_of_few(capacity: int) -> int:
+    """A capacity at least as large: caches of the same are copied within a GPU, others by way of the processor."""
+    return max(_SMALLEST_ELSEWHERE, 1 << (capacity - 1).bit_length())
 
 
 class Conversation:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lorgnette.device.errors import InputError
 from lorgnette.device.frame import Frame
+from lorgnette.device.provider import AUTOMATIC, choose_provider
 from lorgnette.device.session import OnnxSession, Session
 from lorgnette.llm.bundle import BundleError, ModelBundle
 from lorgnette.llm.cancel import CancelScope
@@ -27,18 +28,20 @@ from lorgnette.llm.reading_request import asks_to_read
 from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_probability, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
-from lorgnette.vision.encoder import VisionEncoder
+from lorgnette.vision.encoder import PreparedImage, VisionEncoder
 from lorgnette.vision.tiles import Grid
 
 # Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
 _PIECE = 128
+_DECODER = "decoder_model_merged"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`max_new_tokens` ends an answer, `pictures_kept` bounds the pictures whose computed beginning stays in memory,
     `threads` is the size of the thread pool (0: one for each core), `max_tiles` bounds the tiles that a picture is cut
-    into (0: as the bundle says), `tiles` does for questions that need not read (0: as `max_tiles`)."""
+    into (0: as the bundle says), `tiles` does for questions that need not read (0: as `max_tiles`). `provider` is where
+    encoder and decoder compute: "cpu", "cuda", or "auto" (a GPU where there is one, for sessions in half precision)."""
 
     max_new_tokens: int = 96
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -46,6 +49,7 @@ class EngineSettings:
     threads: int = 0
     max_tiles: int = 0
     tiles: int = 0
+    provider: str = AUTOMATIC
 
 
 class OnnxEngine:
@@ -73,8 +77,9 @@ class OnnxEngine:
         self._tiles = settings.tiles
         # Looking up rows is no work to share: another thread would only have to be woken for each token.
         self._embed = embed or OnnxSession(bundle.path("embed_tokens"), threads=1)
-        self._decoder = decoder or _decoder(bundle, settings.threads)
+        self._decoder = decoder or Decoder(_session(bundle, _DECODER, settings), bundle.decoder)
         self._pictures = PictureCache(settings.pictures_kept)
+        self._prepared: dict[int, tuple[Frame, PreparedImage]] = {}
         self._look_lock = threading.Lock()
         self._conversation = Conversation(self._decoder.new_cache(256))
         self._answer_lock = threading.Lock()
@@ -119,7 +124,7 @@ class OnnxEngine:
         with self._look_lock:
             started_ns = time.monotonic_ns()
             encoder = self._seeing(question)
-            image = encoder.prepare(picture)
+            image = self._prepare(encoder, picture)
             known = self._pictures.get(image.fingerprint)
             if known is not None:
                 return Look(0, 0, cached=True), image.fingerprint, known
@@ -131,6 +136,14 @@ class OnnxEngine:
             self._pictures.put(image.fingerprint, beginning)
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
             return look, image.fingerprint, beginning
+
+    def _prepare(self, encoder: VisionEncoder, picture: Frame) -> PreparedImage:
+        """What `encoder` is to see. The last picture's is kept: it is looked at, and then asked about."""
+        tiles = encoder.preprocessor.max_tiles
+        last = self._prepared.get(tiles)
+        if last is None or last[0] is not picture:
+            last = self._prepared[tiles] = picture, encoder.prepare(picture)
+        return last[1]
 
     def _seeing(self, question: str = "") -> VisionEncoder:
         """What looks at a picture for `question`: tiles cost a look each, and only what is to be read needs them."""
@@ -221,13 +234,18 @@ class OnnxEngine:
         return rows
 
 
-def _decoder(bundle: ModelBundle, threads: int) -> Decoder:
-    return Decoder(OnnxSession(bundle.path("decoder_model_merged"), threads), bundle.decoder)
-
-
 def _encoder(bundle: ModelBundle, settings: EngineSettings) -> VisionEncoder | None:
     facts = bundle.preprocessing
     if facts is None:
         return None
-    session = OnnxSession(bundle.path("vision_encoder"), settings.threads)
-    return VisionEncoder(session, preprocessor(facts, settings.max_tiles))
+    return VisionEncoder(_session(bundle, "vision_encoder", settings), preprocessor(facts, settings.max_tiles))
+
+
+def provider_for(bundle: ModelBundle, role: str, wanted: str = AUTOMATIC) -> str:
+    """Where a session of `bundle` computes if `wanted` is a setting's value. Raises ProviderError."""
+    return choose_provider(wanted, half=bundle.default_suffix.get(role, "").endswith("16"))
+
+
+def _session(bundle: ModelBundle, role: str, settings: EngineSettings) -> OnnxSession:
+    provider = provider_for(bundle, role, settings.provider)
+    return OnnxSession(bundle.path(role), settings.threads, provider=provider, replays=role == _DECODER)

@@ -40,10 +40,11 @@ def make_page(report: Record) -> str:
 def _origin(report: Record) -> str:
     sources = "; ".join(f"{part['name']} ({part['licence']}, {part['source']})" for part in report["made_of"])
     speed, export = report["speed"], report["export"]
+    on = f" on {speed['gpu']}" if speed["gpu"] else ""
     lines = [
         f"Made of: {sources}.",
         f"Profile: {report['profile'] or 'none'}. Measured on: {report['machine']}.",
-        f"One tile of a new picture to the first token: {speed['first_token_s']:.2f} s (image encoder"
+        f"One tile of a new picture to the first token{on}: {speed['first_token_s']:.2f} s (image encoder"
         f" {speed['encode_s']:.2f} s); then {speed['tokens_per_s']:.0f} tokens a second; {speed['memory_mb']:.0f} MB of"
         f" memory; opened in {speed['open_s']:.2f} s.",
     ]

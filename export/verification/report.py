@@ -110,7 +110,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     speed = report["speed"]
     lines = [
         f"{report['name']} for {report['profile'] or 'any device'}: {size:.0f} MB",
-        f"here: first token {speed['first_token_s']:.2f} s, {speed['tokens_per_s']:.0f} tokens/s,"
+        f"{speed['gpu'] or 'here'}: first token {speed['first_token_s']:.2f} s, {speed['tokens_per_s']:.0f} tokens/s,"
         f" {speed['memory_mb']:.0f} MB of memory",
     ]
     marks = {True: "met   ", False: "MISSED", None: "  -   "}

@@ -22,11 +22,12 @@ import numpy as np
 
 from lorgnette.device.errors import LorgnetteError
 from lorgnette.device.frame import Frame
+from lorgnette.device.provider import CUDA, gpu_name
 from lorgnette.export.verification.memory import peak_memory_mb
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
 from lorgnette.llm.engine import Prompt
-from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine
+from lorgnette.llm.onnx_engine import EngineSettings, OnnxEngine, provider_for
 
 _ROUNDS, _TOKENS = 5, 32
 _QUESTION = "What is in this picture?"
@@ -35,13 +36,15 @@ _QUESTION = "What is in this picture?"
 @dataclass(frozen=True, slots=True)
 class SpeedFigures:
     """Seconds to open the bundle and to the first token of a new picture (median), of which `encode_s` is the image
-    encoder; tokens a second behind that (median); the most memory in 10^6 bytes."""
+    encoder; tokens a second behind that (median); the most memory in 10^6 bytes, a GPU's own not counted. `gpu` is
+    the name of one that decoded, if any did."""
 
     open_s: float
     first_token_s: float
     encode_s: float
     tokens_per_s: float
     memory_mb: float
+    gpu: str = ""
 
 
 def measure(bundle: Path, threads: int = 0) -> SpeedFigures:
@@ -73,7 +76,8 @@ def _measure_here(folder: Path, threads: int) -> SpeedFigures:
         firsts.append(first - started)
     median = statistics.median
     rate = median(rates) if rates else 0.0
-    return SpeedFigures(opened, median(firsts[1:]), median(encodes[1:]), rate, peak_memory_mb())
+    gpu = gpu_name() if provider_for(bundle, "decoder_model_merged") == CUDA else ""
+    return SpeedFigures(opened, median(firsts[1:]), median(encodes[1:]), rate, peak_memory_mb(), gpu)
 
 
 def _pictures(sees: bool) -> Iterator[Frame | None]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lorgnette.device.provider import AUTOMATIC, CPU, choose_provider
 from lorgnette.device.session import Array, OnnxSession
 from lorgnette.export.precision import Precision
 from lorgnette.export.whole_prompt import whole_prompt
@@ -75,7 +76,10 @@ class Remembered:
 
 
 class Subject:
-    """The sessions of `bundle` in the given precisions; `vision` is None for a model of text alone."""
+    """The sessions of `bundle` in the given precisions, each where it would be run here.
+
+    `vision` is None for a model of text alone.
+    """
 
     def __init__(self, bundle: ModelBundle, vision: Precision | None, decoder: Precision) -> None:
         self._bundle = bundle
@@ -136,5 +140,6 @@ class Subject:
         if role not in self._sessions:
             precision = self._precisions[role]
             assert precision is not None, "a model of text alone is never shown a picture"
-            self._sessions[role] = OnnxSession(self._bundle.path(role, precision.suffix))
+            provider = CPU if role == "embed_tokens" else choose_provider(AUTOMATIC, half=precision.half)
+            self._sessions[role] = OnnxSession(self._bundle.path(role, precision.suffix), provider=provider)
         return self._sessions[role]

@@ -6,15 +6,25 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lorgnette.device.memory import DeviceMemory
 from lorgnette.device.session import OnnxSession, SessionError
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.decoder import Decoder
 from lorgnette.llm.kv_cache import Conversation, KvCache
 
 
-@pytest.fixture(scope="module")
-def decoder(bundle: ModelBundle) -> Decoder:
-    return Decoder(OnnxSession(bundle.path("decoder_model_merged")), bundle.decoder)
+class DeviceDecoder(Decoder):
+    """One whose caches are kept as a GPU's are, in the processor's memory: all that happens there but the kernels."""
+
+    def new_cache(self, capacity: int = 64) -> KvCache:
+        memory = DeviceMemory("cpu")
+        return KvCache(self._geometry, self._kv_dtype, capacity, memory) if self.in_place else super().new_cache()
+
+
+@pytest.fixture(scope="module", params=[Decoder, DeviceDecoder])
+def decoder(bundle: ModelBundle, request: pytest.FixtureRequest) -> Decoder:
+    made: Decoder = request.param(OnnxSession(bundle.path("decoder_model_merged")), bundle.decoder)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +45,7 @@ def test_in_place_and_by_copying_are_the_same_to_the_bit(
     for start, end in [(0, 20), (20, 21), (21, 22), (22, 60), (60, 61)]:
         assert np.array_equal(decoder.append(embeds[start:end], one), copying.append(embeds[start:end], other))
     for mine, theirs in zip(one.buffers, other.buffers, strict=True):
-        assert np.array_equal(mine[:, :, :61], theirs[:, :, :61])
+        assert np.array_equal(one.memory.fetch(mine)[:, :, :61], theirs[:, :, :61])
 
 
 def test_pieces_give_the_logits_of_the_whole(decoder: Decoder, embeds: npt.NDArray[np.float32]) -> None:
