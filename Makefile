@@ -1,5 +1,6 @@
 # make demo   installs what is needed, then answers a spoken question about a photograph
 # make test   runs the tests        make lint   ruff and mypy        make bench   the figures in the README
+# make gpu    has an NVIDIA GPU compute what is in half precision (docs/gpu.md)
 #
 # Everything is installed into .venv, with the versions of constraints.txt. A stamp file marks each finished step, so that
 # the second run has nothing to do.
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench install develop clean
+.PHONY: demo test lint bench install develop gpu clean
 
 demo: install
 	@$(BIN)/lorgnette demo
@@ -25,6 +26,13 @@ lint: develop
 
 bench: develop
 	@for name in decode first_audio wer; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# onnxruntime and onnxruntime-gpu write to the same folder: the last has it.
+gpu: install
+	@echo 'Installing ONNX Runtime for NVIDIA GPUs and the libraries of CUDA (3 GB on the disk, once) ...'
+	@$(PIP) --editable '.[cuda]'
+	@$(PIP) --force-reinstall --no-deps onnxruntime-gpu
+	@$(BIN)/lorgnette doctor --no-self-test | grep ' gpu:'
 
 install: $(VENV)/.installed $(VENV)/.system-libraries
 

@@ -46,7 +46,7 @@ from lorgnette.export.verification.subject import Case, Model, Remembered, Subje
 from lorgnette.llm.bundle import ModelBundle, hash_file
 from lorgnette.llm.manifest import BundleFile, Preprocessing
 
-BUILDER = "exporter-2"
+BUILDER = "exporter-3"
 _TOKENS = 30
 _SPEAKER = (PRECISIONS["int8"],)  # what draws the texts to calibrate on: three times as fast as fp32
 

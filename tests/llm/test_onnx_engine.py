@@ -191,3 +191,12 @@ def test_a_tokenizer_that_is_none_is_refused(bundle: ModelBundle, tmp_path: Path
     (tmp_path / "tokenizer.json").write_bytes(b"{}")
     with pytest.raises(BundleError, match="tokenizer"):
         OnnxEngine(replace(bundle, folder=tmp_path), EngineSettings())
+
+
+def test_a_picture_that_was_looked_at_is_not_scaled_again(engine: OnnxEngine, pictures: list[Frame]) -> None:
+    encoder = engine._seeing()
+    prepared = engine._prepare(encoder, pictures[0])
+    assert engine._prepare(encoder, pictures[0]) is prepared
+    same = Frame(pictures[0].pixels.copy())
+    assert engine._prepare(encoder, same) is not prepared
+    assert engine._prepare(encoder, same).fingerprint == prepared.fingerprint
