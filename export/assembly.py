@@ -63,6 +63,7 @@ class Plan:
 
     `table_bits` and `symmetric` are of quantized tables and 4-bit matrices. `share_table` lets a tied head use the
     bytes of the embedding's file; where a session may not, as in browsers, rows are looked up by standard operators.
+    `rowwise` decoders in 8 bits are rounded by whole rows, see `linears`.
     """
 
     decoder: tuple[Precision, ...]
@@ -70,6 +71,7 @@ class Plan:
     table_bits: int = 8
     symmetric: bool = True
     share_table: bool = True
+    rowwise: bool = False
     profile: str = ""
 
 
@@ -82,9 +84,11 @@ def assemble(
     progress: Progress = lambda stage, done: None,
     provenance: Mapping[str, str] | None = None,
     quantizer: Quantizer | None = None,
+    smooth: Callable[[LlamaWeights], LlamaWeights] | None = None,
 ) -> ModelBundle:
-    """Write the bundle into `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly). Sessions that
-    are there already, of an export of the same that was interrupted, are left.
+    """Write the bundle into `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly), `smooth` makes
+    those of `rowwise` ones easier to round. Sessions that are there already, of an export of the same that was
+    interrupted, are left.
 
     Raises `WeightsFormatError` if the parts do not fit each other, OSError if the disk does not take the files.
     """
@@ -102,7 +106,7 @@ def assemble(
                 model.vision.write(path, precision)
     for step, precision in enumerate(plan.decoder):
         progress(f"writing the decoder ({precision.name})", 0.1 + 0.7 * step / len(plan.decoder))
-        _write_language(model, sessions, precision, plan, quantizer)
+        _write_language(model, sessions, precision, plan, quantizer, smooth)
 
     defaults = {"embed_tokens": plan.decoder[0].suffix, "decoder_model_merged": plan.decoder[0].suffix}
     if model.vision is None:
@@ -155,7 +159,12 @@ def _check_prompt(model: Assembly) -> None:
 
 
 def _write_language(
-    model: Assembly, place: Path, precision: Precision, plan: Plan, quantizer: Quantizer | None
+    model: Assembly,
+    place: Path,
+    precision: Precision,
+    plan: Plan,
+    quantizer: Quantizer | None,
+    smooth: Callable[[LlamaWeights], LlamaWeights] | None,
 ) -> None:
     """Write `embed_tokens` and `decoder_model_merged`; for a model of text alone `model` too, in whose data file the
     tensors of all three lie."""
@@ -176,10 +185,16 @@ def _write_language(
         )
         plain = plain_rounding(precision.bits, symmetric=plan.symmetric)
         rounded = quantizer if quantizer and precision.bits == 4 else plain
-        share_table = plan.share_table or alone
-        DecoderWriter(model.language, table, precision, share_table=share_table, quantizer=rounded).write(
-            decoder, shared
+        rowwise = plan.rowwise and precision.bits == 8
+        writer = DecoderWriter(
+            smooth(model.language) if smooth and rowwise else model.language,
+            table,
+            precision,
+            share_table=plan.share_table or alone,
+            quantizer=rounded,
+            rowwise=rowwise,
         )
+        writer.write(decoder, shared)
     if alone:
         write_text_model(embedding, decoder, whole)
 

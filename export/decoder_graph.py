@@ -34,7 +34,7 @@ class DecoderWriter:
 
     Where the head is tied to the embedding, `table` gives it the content; `share_table` lets it use the same bytes, in
     the file that `embed_tokens` wrote (a client that loads each session's own file only needs its own copy). An untied
-    head of a quantized decoder has `head_bits`.
+    head of a quantized decoder has `head_bits`. `rowwise`, for 8 bits, rounds matrices and head by rows, see `linears`.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class DecoderWriter:
         share_table: bool = True,
         quantizer: Quantizer | None = None,
         head_bits: int = 8,
+        rowwise: bool = False,
     ) -> None:
         self._weights = weights
         self._config = weights.config
@@ -53,7 +54,8 @@ class DecoderWriter:
         self._precision = precision
         self._share_table = share_table
         self._head_bits = head_bits
-        self._product = decoder_linears(precision, quantizer)
+        self._rowwise = rowwise
+        self._product = decoder_linears(precision, quantizer, rowwise=rowwise)
 
     def write(self, path: Path, shared: DataFile | None = None) -> None:
         """Write the graph to `path` and its tensors to `path`_data, or to the `shared` file beside it."""
@@ -156,6 +158,8 @@ class DecoderWriter:
 
     def _head(self, x: str) -> str:
         graph, head = self._graph, self._weights.head
+        if self._rowwise:
+            return self._product(graph, x, self._weights.embedding if head is None else head, "head")
         content, places = self._table.content, self._table.places if self._share_table else (None, None)
         if head is not None:
             content = quantize(head, _HEAD_BLOCK, bits=self._head_bits) if self._precision.quantized else head

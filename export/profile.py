@@ -40,8 +40,8 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """`vision` and `decoder` are names of precisions, the first of each is run. `context` and `max_tiles` are at most
-    the model's own (0: those). `calibrated` rounds 4-bit matrices by GPTQ. `threads` is what to run it with (0: one for
-    each core)."""
+    the model's own (0: those). `calibrated` rounds 4-bit matrices by GPTQ, `rowwise` 8-bit ones of the decoder by whole
+    rows. `threads` is what to run it with (0: one for each core)."""
 
     name: str
     summary: str
@@ -54,6 +54,7 @@ class Profile:
     symmetric: bool = True
     calibrated: bool = True
     share_table: bool = True
+    rowwise: bool = False
     context: int = 0
     max_tiles: int = 0
     threads: int = 0
@@ -66,6 +67,7 @@ class Profile:
             table_bits=self.table_bits,
             symmetric=self.symmetric,
             share_table=self.share_table,
+            rowwise=self.rowwise,
             profile=self.name,
         )
 
