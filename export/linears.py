@@ -104,27 +104,24 @@ class RowLinears:
     It is what WebAssembly is fast with, which unpacks all blocks of MatMulNBits for each token (40 times as long).
     """
 
-    def __init__(self) -> None:
-        self._product = DynamicLinears()
-        self._scaled: dict[str, tuple[str, str]] = {}
-
     def __call__(
         self, graph: GraphBuilder, x: str, matrix: FloatArray, name: str, bias: FloatArray | None = None
     ) -> str:
-        if x not in self._scaled:
-            self._scaled[x] = _scaled_rows(graph, x, name)
-        unit, largest = self._scaled[x]
-        product = self._product(graph, unit, matrix, f"{name}.unit_product")
+        unit, largest = _scaled_rows(graph, x)
+        product = DynamicLinears()(graph, unit, matrix, f"{name}.unit_product")
         return _add(graph, graph.node("Mul", [product, largest], name), name, bias)
 
 
-def _scaled_rows(graph: GraphBuilder, x: str, name: str) -> tuple[str, str]:
-    """The rows of x divided by their largest absolute numbers, and those."""
-    size = graph.node("Abs", [x], f"{name}.size")
-    largest = graph.node("ReduceMax", [size, graph.weight("last_axis", np.array([-1], np.int64))], f"{name}.largest")
-    tiny = graph.weight("tiny", np.array(np.finfo(np.float32).tiny))
-    divisor = graph.node("Max", [largest, tiny], f"{name}.divisor")  # a row of zeros stays one
-    return graph.node("Div", [x, divisor], f"{name}.unit"), divisor
+def _scaled_rows(graph: GraphBuilder, x: str) -> tuple[str, str]:
+    """The rows of x divided by their largest absolute numbers, and those; once for all matrices that x goes to."""
+    unit, largest = f"{x}.unit", f"{x}.largest"
+    if not graph.has(unit):
+        size = graph.node("Abs", [x], f"{x}.size")
+        axis = graph.weight("last_axis", np.array([-1], np.int64))
+        tiny = graph.weight("tiny", np.array(np.finfo(np.float32).tiny))  # a row of zeros stays one
+        graph.node("Max", [graph.node("ReduceMax", [size, axis], f"{x}.largest_size"), tiny], largest)
+        graph.node("Div", [x, largest], unit)
+    return unit, largest
 
 
 def decoder_linears(precision: Precision, quantizer: Quantizer | None = None, *, rowwise: bool = False) -> Linears:

@@ -118,9 +118,15 @@ class OnPage:
         self._server.shutdown()
         self._server.server_close()
 
-    def has_gpu(self) -> bool:
+    def gpu_features(self) -> list[str]:
+        """What WebGPU can do here; empty where there is none."""
         page = self._page()
-        return bool(page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"))
+        try:
+            ask = "async () => [...((await navigator.gpu?.requestAdapter())?.features ?? [])]"
+            features: list[str] = page.evaluate(ask)
+            return features
+        finally:
+            page.close()
 
     def answers(self, bundle: Path, prompts: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
         self._roots["bundle"] = bundle

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="folder, GGUF file, org/name[@revision], embedded; or a verb")
     parser.add_argument("bundles", metavar="BUNDLE", nargs="*", type=Path, help="what a verb looks at")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the bundle goes")
-    parser.add_argument("--profile", metavar="NAME", help="cpu (default), pi5, cuda, browser, exact, or a file")
+    parser.add_argument("--profile", metavar="NAME", help="cpu (default), pi5, cuda, browser, webgpu, exact, or a file")
     names = tuple(PRECISIONS)
     parser.add_argument("--decoder", nargs="+", choices=names, metavar="P", help="its precisions, the first is run")
     parser.add_argument("--vision", nargs="+", choices=names, metavar="P", help="those of the image encoder")

@@ -22,7 +22,7 @@ class LorgnetteExportCommand(BaseOptimumCLICommand):
     def parse_args(parser: ArgumentParser) -> None:
         parser.add_argument("-m", "--model", required=True, help="a folder, a GGUF file, or org/name on the hub")
         parser.add_argument("output", metavar="OUT", help="the folder of the bundle")
-        parser.add_argument("--profile", help="cpu (default), pi5, cuda, browser, exact, or a file")
+        parser.add_argument("--profile", help="cpu (default), pi5, cuda, browser, webgpu, exact, or a file")
         parser.add_argument("--decoder", nargs="+", metavar="P", help="its precisions, the first is run")
         parser.add_argument("--vision", nargs="+", metavar="P", help="those of the image encoder")
         parser.add_argument("--revision", help="a branch, tag or commit of a repository")

@@ -11,7 +11,7 @@ import pytest
 from lorgnette.device.session import OnnxSession
 from lorgnette.export.block_quantization import quantize
 from lorgnette.export.graph_builder import GraphBuilder, value
-from lorgnette.export.linears import BlockLinears, DynamicLinears, FloatLinears, Linears, plain_rounding
+from lorgnette.export.linears import BlockLinears, DynamicLinears, FloatLinears, Linears, RowLinears, plain_rounding
 from lorgnette.export.llama import FloatArray
 
 
@@ -75,6 +75,7 @@ def run(linears: Linears, matrix: FloatArray, bias: FloatArray | None, x: FloatA
         (BlockLinears(4), 0.15),
         (BlockLinears(4, plain_rounding(4, symmetric=False)), 0.15),
         (DynamicLinears(), 0.02),
+        (RowLinears(), 0.02),
     ],
 )
 @pytest.mark.parametrize("width", [128, 96, 48, 40])
@@ -88,3 +89,15 @@ def test_the_runtime_multiplies_as_numpy_does(linears: Linears, worst: float, wi
         expected = x @ matrix.T + (0 if offset is None else offset)
         actual = run(linears, matrix, offset, x, tmp_path / "product.onnx")
         assert np.abs(actual - expected).std() <= worst * expected.std()
+
+
+def test_a_large_row_does_not_spoil_the_others(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    matrix = random.standard_normal((24, 64)).astype(np.float32)
+    x = random.standard_normal((4, 64)).astype(np.float32) * np.array([[1], [1000], [0], [1]], np.float32)
+    exact = x @ matrix.T
+    together, alone = (run(one, matrix, None, x, tmp_path / "product.onnx") for one in (DynamicLinears(), RowLinears()))
+    assert np.abs(together[0] - exact[0]).std() > 0.5 * exact[0].std()
+    assert np.abs(alone[[0, 1, 3]] - exact[[0, 1, 3]]).std(1).max() <= 0.02 * exact[1].std()
+    assert np.abs(alone[0] - exact[0]).std() <= 0.02 * exact[0].std()
+    assert not alone[2].any()

@@ -10,15 +10,16 @@ from lorgnette.device.errors import InputError
 from lorgnette.export.profile import FOLDER, profile_names, read_profile
 
 
-@pytest.mark.parametrize("name", ["browser", "cpu", "cuda", "exact", "pi5"])
+@pytest.mark.parametrize("name", ["browser", "cpu", "cuda", "exact", "pi5", "webgpu"])
 def test_ours(name: str) -> None:
     profile = read_profile(name)
     assert profile.name == name and profile.summary and profile.plan().profile == name
     assert name in profile_names()
 
 
-def test_a_browser_gives_each_session_its_own_file() -> None:
-    assert not read_profile("browser").plan().share_table
+@pytest.mark.parametrize("name", ["browser", "webgpu"])
+def test_a_browser_gives_each_session_its_own_file(name: str) -> None:
+    assert not read_profile(name).plan().share_table
 
 
 @pytest.mark.parametrize(
