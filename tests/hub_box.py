@@ -10,13 +10,14 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import loopback
 
 Files = dict[str, bytes]
 
@@ -297,14 +298,5 @@ _ROUTES: dict[str, list[tuple[str, Any]]] = {
 @contextmanager
 def serving(box: HubBox) -> Iterator[HubBox]:
     """Runs the hub on a free port of this machine; the server has stopped when the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"box": box}))
-    server.daemon_threads = True
-    box.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with loopback.serving(loopback.bound(Handler, box=box)) as box.endpoint:
         yield box
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,15 +7,16 @@ import json
 import re
 import shutil
 import subprocess
-import threading
+from contextlib import ExitStack
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from filelock import FileLock
+from loopback import serving
 
 from lorgnette.assistant.weights.cache import cache_folder
 from lorgnette.llm.bundle import ModelBundle
@@ -102,21 +103,21 @@ class OnPage:
     def __init__(self, chromium: str, folder: Path, device: str) -> None:
         self._chromium, self._folder, self._device = chromium, folder, device
         self._roots = {"": SOURCES, "node_modules": installed_modules(node_and_npm()[1]), "files": folder}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, self._roots))
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         from playwright.sync_api import sync_playwright
 
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=self._chromium, args=list(_FLAGS))
+        with ExitStack() as stack:
+            self._address = stack.enter_context(serving(partial(_Files, self._roots)))
+            chromium = stack.enter_context(sync_playwright()).chromium
+            self._browser = chromium.launch(executable_path=self._chromium, args=list(_FLAGS))
+            stack.callback(self._browser.close)
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._browser.close()
-        self._playwright.stop()
-        self._server.shutdown()
-        self._server.server_close()
+        self._open.close()
 
     def gpu_features(self) -> list[str]:
         """What WebGPU can do here; empty where there is none."""
@@ -146,7 +147,7 @@ class OnPage:
 
     def _page(self) -> Any:
         page = self._browser.new_page()
-        page.goto(f"http://127.0.0.1:{self._server.server_port}/page.html")
+        page.goto(f"{self._address}/page.html")
         page.wait_for_function("Boolean(window.ask)")
         return page
 

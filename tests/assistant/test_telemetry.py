@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from loopback import serving
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -38,8 +38,8 @@ class Collector:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/v1/traces"
+        self.handler = Handler
+        self.address = ""
 
     def spans(self) -> list[Span]:
         return [
@@ -54,12 +54,9 @@ class Collector:
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     box = Collector()
-    thread = threading.Thread(target=box.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield box
-    box.server.shutdown()
-    thread.join()
-    box.server.server_close()
+    with serving(box.handler) as address:
+        box.address = f"{address}/v1/traces"
+        yield box
 
 
 def turn(**others: Any) -> TurnTrace:

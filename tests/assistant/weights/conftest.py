@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import bound, serving
 from weight_box import Box, Handler, Hub, Registry
 
 
@@ -28,15 +27,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}))
-    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield hub
-    hub.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(bound(Handler, hub=hub)) as hub.endpoint:
+        yield hub
+        hub.go_on.set()
 
 
 @pytest.fixture
