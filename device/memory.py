@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lorgnette.device.provider import CPU
+from lorgnette.device.provider import CPU, GPU_TURN
 from lorgnette.device.session import Array
 
 
@@ -75,29 +75,37 @@ class DeviceMemory:
         from onnxruntime import OrtValue
 
         # On a processor the value would be the array itself.
-        return OrtValue.ortvalue_from_numpy(array.copy() if self.name == CPU else array, self.name)
+        with GPU_TURN:
+            return OrtValue.ortvalue_from_numpy(array.copy() if self.name == CPU else array, self.name)
 
     def send(self, array: Array, value: Any) -> None:
-        value.update_inplace(array)
+        self._update(value, array)
 
     def fetch(self, value: Any) -> Array:
-        array: Array = value.numpy()
+        with GPU_TURN:
+            array: Array = value.numpy()
         return array
 
     def copy(self, source: Any, target: Any, length: int) -> None:
         if source.shape() == target.shape():
-            target.update_inplace(source)
+            self._update(target, source)
             return
         # The third axis is not the first: its beginning is no stretch of memory, so it takes the long way.
-        whole = np.zeros(target.shape(), source.numpy().dtype)
-        whole[:, :, :length] = source.numpy()[:, :, :length]
-        target.update_inplace(whole)
+        there = self.fetch(source)
+        whole = np.zeros(target.shape(), there.dtype)
+        whole[:, :, :length] = there[:, :, :length]
+        self._update(target, whole)
 
     def bind_input(self, binding: Any, name: str, value: Any) -> None:
         binding.bind_ortvalue_input(name, value)
 
     def bind_output(self, binding: Any, name: str, value: Any) -> None:
         binding.bind_ortvalue_output(name, value)
+
+    def _update(self, value: Any, content: Any) -> None:
+        """Give `value` the content of an array or of another value."""
+        with GPU_TURN:
+            value.update_inplace(content)
 
 
 HOST = HostMemory()

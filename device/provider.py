@@ -7,12 +7,16 @@ import ctypes
 import functools
 import io
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 from lorgnette.device.errors import LorgnetteError
 
 CPU, CUDA = "cpu", "cuda"
+# Held by whoever asks the GPU for anything: while one thread records (`OnnxSession.run_bound`), CUDA forbids the others
+# to, and computing takes turns there anyway.
+GPU_TURN = threading.RLock()
 AUTOMATIC = "auto"
 _CUDA = "CUDAExecutionProvider"
 # cuDNN's exhaustive search runs each convolution in every way it knows before it answers for the first time.

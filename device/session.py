@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorgnette.device.errors import LorgnetteError
-from lorgnette.device.provider import CPU, runtime_providers
+from lorgnette.device.provider import CPU, GPU_TURN, runtime_providers
 
 Array = npt.NDArray[Any]
 
@@ -73,8 +73,10 @@ class OnnxSession:
     ) -> None:
         self.path = path
         self.provider = provider
+        self._turn = contextlib.nullcontext() if provider == CPU else GPU_TURN
         try:
-            self.raw, self.replays = _open(content or str(path), threads, provider, replays)
+            with self._turn:
+                self.raw, self.replays = _open(content or str(path), threads, provider, replays)
         except _runtime_errors() as error:
             raise SessionError(
                 f"cannot open the model {path}: {_first_line(error)}", "fetch or build it again"
@@ -87,7 +89,8 @@ class OnnxSession:
         """All outputs for `feeds`. Raises SessionError."""
         names = list(self.outputs)
         try:
-            return dict(zip(names, self.raw.run(names, dict(feeds), self._run_options(0)), strict=True))
+            with self._turn:
+                return dict(zip(names, self.raw.run(names, dict(feeds), self._run_options(0)), strict=True))
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
 
@@ -98,7 +101,8 @@ class OnnxSession:
         do, and the next tell it that at once: shapes and memory must be the same.
         """
         try:
-            self.raw.run_with_iobinding(binding, self._run_options(recording))
+            with self._turn:
+                self.raw.run_with_iobinding(binding, self._run_options(recording))
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed: {_first_line(error)}") from error
 
