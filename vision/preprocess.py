@@ -59,8 +59,12 @@ class Preprocessor:
     def normalise(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """RGB uint8 [tiles, height, width, 3] -> float32 [tiles, 3, height, width]."""
         mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
-        scaled_pixels = (pixels.astype(np.float32) - mean) / std
-        return np.ascontiguousarray(scaled_pixels.transpose(0, 3, 1, 2))
+        # There are 256 levels: looking each pixel's up takes a quarter of the time that computing it does.
+        levels = ((np.arange(256, dtype=np.float32)[:, None] - mean) / std).T.copy()
+        normalised = np.empty((len(pixels), len(levels), *pixels.shape[1:3]), np.float32)
+        for channel, values in enumerate(levels):
+            normalised[:, channel] = values[pixels[..., channel]]
+        return normalised
 
     def _fit(self, frame: Frame) -> tuple[int, Grid]:
         if not self.longest_edge or self.max_tiles <= 1:
