@@ -76,7 +76,7 @@ def _parts(report: Record) -> str:
         seen = f"{features['cosine']:.5f}</td><td>{features['max_difference']:.2g}" if features else "-</td><td>-"
         rows.append(
             f"<tr><td>{escape(one['model'])}</td><td>{escape(one['reference'])}</td><td>{seen}</td>"
-            f"<td>{one['mean_kl']:.4f}</td><td>{100 * one['agreement']:.1f} %</td>"
+            f"<td>{one['mean_kl']:z.4f}</td><td>{100 * one['agreement']:.1f} %</td>"
             f"<td>{100 * one['agreement_or_near_tie']:.1f} %</td></tr>"
         )
     heads = ("model", "against", "features: cosine", "largest error", "mean KL (nats)", "same token", "or near-tie")
@@ -91,12 +91,13 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[str]) -> str:
 def _plots(report: Record) -> str:
     sizes = [(file["name"], file["bytes"] / 1e6) for file in report["files"] if file["bytes"] >= 1e5]
     kls = [(f"{one['model']} against {one['reference']}", one["mean_kl"]) for one in report["comparisons"]]
-    return _plot("Size of the files (MB)", sizes, "{:.1f}") + _plot("Mean KL divergence (nats)", kls, "{:.4f}")
+    return _plot("Size of the files (MB)", sizes, "{:.1f}") + _plot("Mean KL divergence (nats)", kls, "{:z.4f}", 0.01)
 
 
-def _plot(title: str, values: Sequence[tuple[str, float]], form: str) -> str:
-    """Bars lying on their side, a line of text above each."""
-    most = max((value for _, value in values), default=0.0) or 1.0
+def _plot(title: str, values: Sequence[tuple[str, float]], form: str, least: float = 1.0) -> str:
+    """Bars lying on their side, a line of text above each. The whole width is the greatest value, and `least` at least:
+    differences between nothing and nothing are not drawn."""
+    most = max([least, *(value for _, value in values)])
     shapes = []
     for index, (name, value) in enumerate(values):
         top = 2 * _ROW * index
@@ -129,7 +130,7 @@ def _answer(answer: Record, comparison: Record, near_tie: float) -> str:
     return (
         f'<div class="answer">{_picture(answer["picture"])}<div><p><strong>{escape(answer["question"])}</strong>'
         f'<span class="soft"> {answer["prompt_tokens"]} tokens of prompt{tiles}; {len(flips)} of'
-        f" {len(answer['expected'])} chosen otherwise, mean KL {answer['mean_kl']:.4f}</span></p>"
+        f" {len(answer['expected'])} chosen otherwise, mean KL {answer['mean_kl']:z.4f}</span></p>"
         f'<p class="soft">{escape(comparison["reference"])}</p><p class="tokens">{expected}</p>'
         f'<p class="soft">{escape(comparison["model"])}</p><p class="tokens">{actual}</p></div></div>'
     )
