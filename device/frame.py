@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Frame:
     """One picture: `pixels` is RGB uint8 with shape (height, width, 3); `timestamp_ns` is monotonic capture time
     (0 where it does not come from a clock, as in a file)."""

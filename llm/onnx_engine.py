@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ from lorgnette.llm.reading_request import asks_to_read
 from lorgnette.llm.sampling import Logits, Sampler, SamplingSettings, is_looping, log_probability, log_softmax
 from lorgnette.llm.tokenizer import Tokenizer
 from lorgnette.llm.vocabulary import Vocabulary
-from lorgnette.vision.encoder import PreparedImage, VisionEncoder
+from lorgnette.vision.encoder import VisionEncoder
 from lorgnette.vision.tiles import Grid
 
 # Long questions are computed in pieces, so that a cancelled one ends soon: a piece takes about a tenth of a second.
@@ -79,7 +80,7 @@ class OnnxEngine:
         self._embed = embed or OnnxSession(bundle.path("embed_tokens"), threads=1)
         self._decoder = decoder or Decoder(_session(bundle, _DECODER, settings), bundle.decoder)
         self._pictures = PictureCache(settings.pictures_kept)
-        self._prepared: dict[int, tuple[Frame, PreparedImage]] = {}
+        self._looked_at: dict[int, tuple[weakref.ref[Frame], str]] = {}
         self._look_lock = threading.Lock()
         self._conversation = Conversation(self._decoder.new_cache(256))
         self._answer_lock = threading.Lock()
@@ -124,7 +125,14 @@ class OnnxEngine:
         with self._look_lock:
             started_ns = time.monotonic_ns()
             encoder = self._seeing(question)
-            image = self._prepare(encoder, picture)
+            # A picture is looked at and then asked about: what was last seen in so many tiles is known by itself.
+            tiles = encoder.preprocessor.max_tiles
+            last, fingerprint = self._looked_at.get(tiles, (None, ""))
+            known = self._pictures.get(fingerprint) if last is not None and last() is picture else None
+            if known is not None:
+                return Look(0, 0, cached=True), fingerprint, known
+            image = encoder.prepare(picture)
+            self._looked_at[tiles] = weakref.ref(picture), image.fingerprint
             known = self._pictures.get(image.fingerprint)
             if known is not None:
                 return Look(0, 0, cached=True), image.fingerprint, known
@@ -136,14 +144,6 @@ class OnnxEngine:
             self._pictures.put(image.fingerprint, beginning)
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
             return look, image.fingerprint, beginning
-
-    def _prepare(self, encoder: VisionEncoder, picture: Frame) -> PreparedImage:
-        """What `encoder` is to see. The last picture's is kept: it is looked at, and then asked about."""
-        tiles = encoder.preprocessor.max_tiles
-        last = self._prepared.get(tiles)
-        if last is None or last[0] is not picture:
-            last = self._prepared[tiles] = picture, encoder.prepare(picture)
-        return last[1]
 
     def _seeing(self, question: str = "") -> VisionEncoder:
         """What looks at a picture for `question`: tiles cost a look each, and only what is to be read needs them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -194,9 +196,18 @@ def test_a_tokenizer_that_is_none_is_refused(bundle: ModelBundle, tmp_path: Path
 
 
 def test_a_picture_that_was_looked_at_is_not_scaled_again(engine: OnnxEngine, pictures: list[Frame]) -> None:
-    encoder = engine._seeing()
-    prepared = engine._prepare(encoder, pictures[0])
-    assert engine._prepare(encoder, pictures[0]) is prepared
-    same = Frame(pictures[0].pixels.copy())
-    assert engine._prepare(encoder, same) is not prepared
-    assert engine._prepare(encoder, same).fingerprint == prepared.fingerprint
+    picture = Frame(pictures[0].pixels.copy())
+    assert not engine.look(picture).cached
+    picture.pixels[...] = 255 - picture.pixels  # nobody may do that: it shows whether anybody looks
+    assert engine.look(picture).cached
+    assert not engine.look(Frame(picture.pixels)).cached
+    assert engine.look(Frame(pictures[0].pixels)).cached
+
+
+def test_a_picture_is_not_kept(engine: OnnxEngine, pictures: list[Frame]) -> None:
+    picture = Frame(pictures[0].pixels.copy())
+    engine.look(picture)
+    kept = weakref.ref(picture)
+    del picture
+    gc.collect()
+    assert kept() is None
