@@ -102,4 +102,6 @@ def test_a_large_row_does_not_spoil_the_others(tmp_path: Path) -> None:
     assert np.abs(alone[0] - exact[0]).std() <= 0.02 * exact[0].std()
     assert not alone[2].any()
     for place in range(4):
-        np.testing.assert_array_equal(run(RowLinears(), matrix, None, x[[place]], tmp_path / "one.onnx")[0], alone[place])
+        np.testing.assert_array_equal(
+            run(RowLinears(), matrix, None, x[[place]], tmp_path / "one.onnx")[0], alone[place]
+        )
