@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def test_what_was_recorded_answers_as_what_was_not(halved: ModelBundle) -> None:
     assert [ids(OnnxEngine(endless, settings), prompt) for prompt in asked[:1]] == first[:1]
     assert first[2:] == first[:2]
     assert len(first[0]) == 40
+
+
+def test_one_thread_looks_while_another_records(halved: ModelBundle) -> None:
+    """CUDA lets nobody ask a GPU for memory while a thread records on it."""
+    endless = replace(halved, prompt=replace(halved.prompt, stop_ids=()))
+    sampling = SamplingSettings(temperature=1.0, seed=4)
+    engine = OnnxEngine(endless, EngineSettings(max_new_tokens=40, sampling=sampling, provider=CUDA))
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 90, 120, 3), dtype=np.uint8)
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(lambda: [engine.look(Frame(one)) for one in pixels])
+        answers = [ids(engine, Prompt("what is that?")) for _ in range(3)]
+        assert not any(look.cached for look in looks.result())
+    assert [len(answer) for answer in answers] == [40] * 3
 
 
 def ids(engine: OnnxEngine, prompt: Prompt) -> list[int]:
