@@ -95,7 +95,7 @@ class RowLinears:
     as large as others', beside which those would be rounded to nothing; and a position means the same alone and among
     others, as where a prompt is computed in pieces.
 
-    It is what WebAssembly is fast with, which unpacks all blocks of MatMulNBits for each token (13 times as long).
+    It is what WebAssembly is fast with, which unpacks all blocks of MatMulNBits for each token (15 times as long).
     """
 
     def __call__(
