@@ -108,11 +108,9 @@ def _gpu() -> Finding:
     from lorgnette.device.provider import gpu_name, why_no_cuda
 
     problem = why_no_cuda()
-    return (
-        Finding("gpu", "missing", f"none is used: {problem}", "docs/gpu.md")
-        if problem
-        else Finding("gpu", "ok", gpu_name())
-    )
+    if problem:
+        return Finding("gpu", "missing", f"none is used: {problem}", "docs/gpu.md")
+    return Finding("gpu", "ok", gpu_name())
 
 
 def _sound_devices() -> Finding:

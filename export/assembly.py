@@ -10,11 +10,12 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
+from lorgnette.export.calibration.rounding import CalibratedRounding
 from lorgnette.export.client_files import CONFIG, with_sessions
 from lorgnette.export.decoder_graph import DecoderWriter
 from lorgnette.export.embedding_graph import write_embedding
 from lorgnette.export.graph_builder import DataFile
-from lorgnette.export.linears import Quantizer, plain_rounding
+from lorgnette.export.linears import plain_rounding
 from lorgnette.export.llama import LlamaWeights, WeightsFormatError
 from lorgnette.export.precision import BY_SUFFIX, PRECISIONS, Precision
 from lorgnette.export.text_model_graph import write_text_model
@@ -83,12 +84,10 @@ def assemble(
     inputs: str,
     progress: Progress = lambda stage, done: None,
     provenance: Mapping[str, str] | None = None,
-    quantizer: Quantizer | None = None,
-    smooth: Callable[[LlamaWeights], LlamaWeights] | None = None,
+    rounding: CalibratedRounding | None = None,
 ) -> ModelBundle:
-    """Write the bundle into `folder`; `quantizer` rounds the matrices of 4-bit decoders (None: plainly), `smooth` makes
-    those of `rowwise` ones easier to round. Sessions that are there already, of an export of the same that was
-    interrupted, are left.
+    """Write the bundle into `folder`; `rounding` is for 4-bit decoders and `rowwise` ones (None: they are rounded
+    plainly). Sessions that are there already, of an export of the same that was interrupted, are left.
 
     Raises `WeightsFormatError` if the parts do not fit each other, OSError if the disk does not take the files.
     """
@@ -106,7 +105,7 @@ def assemble(
                 model.vision.write(path, precision)
     for step, precision in enumerate(plan.decoder):
         progress(f"writing the decoder ({precision.name})", 0.1 + 0.7 * step / len(plan.decoder))
-        _write_language(model, sessions, precision, plan, quantizer, smooth)
+        _write_language(model, sessions, precision, plan, rounding)
 
     defaults = {"embed_tokens": plan.decoder[0].suffix, "decoder_model_merged": plan.decoder[0].suffix}
     if model.vision is None:
@@ -159,12 +158,7 @@ def _check_prompt(model: Assembly) -> None:
 
 
 def _write_language(
-    model: Assembly,
-    place: Path,
-    precision: Precision,
-    plan: Plan,
-    quantizer: Quantizer | None,
-    smooth: Callable[[LlamaWeights], LlamaWeights] | None,
+    model: Assembly, place: Path, precision: Precision, plan: Plan, rounding: CalibratedRounding | None
 ) -> None:
     """Write `embed_tokens` and `decoder_model_merged`; for a model of text alone `model` too, in whose data file the
     tensors of all three lie."""
@@ -184,14 +178,14 @@ def _write_language(
             standard=not plan.share_table,
         )
         plain = plain_rounding(precision.bits, symmetric=plan.symmetric)
-        rounded = quantizer if quantizer and precision.bits == 4 else plain
+        calibrated = rounding if precision.bits == 4 else None
         rowwise = plan.rowwise and precision.bits == 8
         writer = DecoderWriter(
-            smooth(model.language) if smooth and rowwise else model.language,
+            rounding.smooth(model.language) if rounding and rowwise else model.language,
             table,
             precision,
             share_table=plan.share_table or alone,
-            quantizer=rounded,
+            quantizer=calibrated or plain,
             rowwise=rowwise,
         )
         writer.write(decoder, shared)

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,11 +18,8 @@ from lorgnette.export.assembly import FP32, Assembly, Plan, Progress, assemble
 from lorgnette.export.bundle_folder import locked, replacing
 from lorgnette.export.calibration.moments import Moments
 from lorgnette.export.calibration.rounding import CalibratedRounding
-from lorgnette.export.calibration.smoothing import smoothed
 from lorgnette.export.calibration.texts import calibration_texts
 from lorgnette.export.checkpoint.folder import Checkpoint
-from lorgnette.export.linears import Quantizer
-from lorgnette.export.llama import LlamaWeights
 from lorgnette.export.precision import PRECISIONS, Precision
 from lorgnette.export.profile import Profile
 from lorgnette.export.provenance import provenance
@@ -94,7 +90,7 @@ def export_checkpoint(
                     told,
                     made_with,
                     # Not kept: what the layers saw takes half a gigabyte.
-                    *_rounding(model, exact, profile, progress),
+                    _rounding(model, exact, profile, progress),
                 )
                 took = time.monotonic() - started, peak_memory_mb()
                 findings = _examine(bundle, exact, checkpoint, profile, with_pytorch, progress)
@@ -132,22 +128,18 @@ def _within(progress: Progress, start: float, end: float, stage: str, done: floa
     progress(stage, start + (end - start) * done)
 
 
-def _rounding(
-    model: Assembly, exact: ModelBundle, profile: Profile, progress: Progress
-) -> tuple[Quantizer | None, Callable[[LlamaWeights], LlamaWeights] | None]:
-    """What rounds 4-bit matrices, and what smooths those that are rounded by rows: calibrated on what the model itself
-    says, or None."""
+def _rounding(model: Assembly, exact: ModelBundle, profile: Profile, progress: Progress) -> CalibratedRounding | None:
+    """Calibrated on what the model itself says, once something is rounded by that."""
     if not profile.calibrated:
-        return None, None
+        return None
 
-    @functools.cache
     def moments() -> Moments:
         progress("hearing what the model says", 0.35)
         seen = FP32 if exact.preprocessing is not None else None
         texts = calibration_texts(exact, Subject(exact, seen, *_SPEAKER))
         return Moments(exact.path("decoder_model_merged", ""), model.language.config, texts)
 
-    return CalibratedRounding(moments, symmetric=profile.symmetric), lambda weights: smoothed(weights, moments())
+    return CalibratedRounding(moments, symmetric=profile.symmetric)
 
 
 def _examine(

@@ -67,7 +67,6 @@ class GraphBuilder:
         self._data = data
         self.half = half
         self._nodes: list[NodeProto] = []
-        self._made: set[str] = set()
         self._weights: dict[str, TensorProto] = {}
 
     def node(
@@ -75,7 +74,6 @@ class GraphBuilder:
     ) -> str:
         """Append a node and return the name of its first output, which is `name` unless `outputs` says otherwise."""
         outputs = outputs or [name]
-        self._made.update(outputs)
         self._nodes.append(helper.make_node(op, inputs, outputs, name=f"{name}/{op}", **attributes))
         return outputs[0]
 
@@ -87,7 +85,7 @@ class GraphBuilder:
 
     def has(self, output: str) -> bool:
         """Whether a node gives `output`."""
-        return output in self._made
+        return any(output in node.output for node in self._nodes)
 
     def weight(self, name: str, array: npt.NDArray[Any], place: ExternalTensor | None = None) -> str:
         """Add a constant tensor. `place` points to bytes that another graph has written already."""

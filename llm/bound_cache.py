@@ -21,13 +21,11 @@ _STEPS_BEFORE_RECORDING = 32
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What a step of so many positions reads, the values bound for that and for its logits, and which of the former
-    have to be sent what they hold."""
+    """What a step of so many positions reads, the values bound for that, and the one bound for its logits."""
 
     inputs: dict[str, Array]
     bound: dict[str, Any]
     logits: Any
-    sent: list[tuple[Array, Any]]
 
 
 def cache_names(layers: int) -> list[tuple[str, str]]:
@@ -70,8 +68,8 @@ class BoundCache:
         step.inputs[MASK][:, start + count :] = 0
         if POSITIONS in step.inputs:
             step.inputs[POSITIONS][...] = np.arange(start, start + count)
-        for array, value in step.sent:
-            self._memory.send(array, value)
+        for name, value in step.bound.items():
+            self._memory.send(step.inputs[name], value)
         if step is not self._bound:
             for name, value in step.bound.items():
                 self._memory.bind_input(self._binding, name, value)
@@ -98,5 +96,4 @@ class BoundCache:
         rows = 1 if LOGITS_KEPT in self._session.optional_inputs else count
         logits = np.empty((1, rows, geometry.vocabulary), self._session.outputs[LOGITS].dtype)
         bound = {name: self._memory.place(array) for name, array in inputs.items()}
-        sent = [(array, bound[name]) for name, array in inputs.items() if bound[name] is not array]
-        return _Step(inputs, bound, self._memory.place(logits), sent)
+        return _Step(inputs, bound, self._memory.place(logits))

@@ -126,24 +126,24 @@ class OnnxEngine:
             started_ns = time.monotonic_ns()
             encoder = self._seeing(question)
             # A picture is looked at and then asked about: what was last seen in so many tiles is known by itself.
-            tiles = encoder.preprocessor.max_tiles
+            tiles, image = encoder.preprocessor.max_tiles, None
             last, fingerprint = self._looked_at.get(tiles, (None, ""))
-            known = self._pictures.get(fingerprint) if last is not None and last() is picture else None
+            if last is None or last() is not picture:
+                image = encoder.prepare(picture)
+                fingerprint = image.fingerprint
+                self._looked_at[tiles] = weakref.ref(picture), fingerprint
+            known = self._pictures.get(fingerprint)
             if known is not None:
                 return Look(0, 0, cached=True), fingerprint, known
-            image = encoder.prepare(picture)
-            self._looked_at[tiles] = weakref.ref(picture), image.fingerprint
-            known = self._pictures.get(image.fingerprint)
-            if known is not None:
-                return Look(0, 0, cached=True), image.fingerprint, known
+            image = image or encoder.prepare(picture)  # others have been looked at since
             features = encoder.encode(image).features
             encoded_ns = time.monotonic_ns()
             ids = self._prompts.beginning(image.grid)
             beginning = self._decoder.new_cache(len(ids))
             self._decoder.append(self._embeds(ids, features), beginning)
-            self._pictures.put(image.fingerprint, beginning)
+            self._pictures.put(fingerprint, beginning)
             look = Look(encoded_ns - started_ns, time.monotonic_ns() - encoded_ns, cached=False)
-            return look, image.fingerprint, beginning
+            return look, fingerprint, beginning
 
     def _seeing(self, question: str = "") -> VisionEncoder:
         """What looks at a picture for `question`: tiles cost a look each, and only what is to be read needs them."""

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -121,35 +121,27 @@ class OnPage:
 
     def gpu_features(self) -> list[str]:
         """What WebGPU can do here; empty where there is none."""
-        page = self._page()
-        try:
-            ask = "async () => [...((await navigator.gpu?.requestAdapter())?.features ?? [])]"
-            features: list[str] = page.evaluate(ask)
-            return features
-        finally:
-            page.close()
+        ask = "async () => [...((await navigator.gpu?.requestAdapter())?.features ?? [])]"
+        features: list[str] = self._evaluate(ask)
+        return features
 
     def answers(self, bundle: Path, prompts: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
         self._roots["bundle"] = bundle
         request = {"new_tokens": TOKENS, "prompts": prompts, **options}
-        page = self._page()
-        try:
-            answers: list[dict[str, Any]] = page.evaluate(
-                "([request, device]) => window.ask(request, device)", [request, self._device]
-            )
-            return answers
-        finally:
-            page.close()
+        ask = "([request, device]) => window.ask(request, device)"
+        answers: list[dict[str, Any]] = self._evaluate(ask, [request, self._device])
+        return answers
 
     def file(self, name: str, content: bytes) -> str:
         (self._folder / name).write_bytes(content)
         return f"/files/{name}"
 
-    def _page(self) -> Any:
-        page = self._browser.new_page()
-        page.goto(f"{self._address}/page.html")
-        page.wait_for_function("Boolean(window.ask)")
-        return page
+    def _evaluate(self, function: str, argument: Any = None) -> Any:
+        """What a function of JavaScript returns on a page of its own."""
+        with closing(self._browser.new_page()) as page:
+            page.goto(f"{self._address}/page.html")
+            page.wait_for_function("Boolean(window.ask)")
+            return page.evaluate(function, argument)
 
 
 class _Files(SimpleHTTPRequestHandler):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from lorgnette.device.session import OnnxSession
-from lorgnette.export.assembly import Assembly
 
 MODELS = Path(__file__).parents[1] / "models"
 Cache = dict[str, npt.NDArray[Any]]
@@ -64,21 +61,6 @@ class Decoder:
             logits, cache = self.step(self.embeds([chosen[-1]]), cache)
             chosen.append(int(logits[0, -1].argmax()))
         return chosen
-
-
-@pytest.fixture(scope="session")
-def make_models() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_models", MODELS / "make_models.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def tiny(make_models: ModuleType) -> Assembly:
-    model: Assembly = make_models.tiny_vlm()
-    return model
 
 
 @pytest.fixture(scope="session")

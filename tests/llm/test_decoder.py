@@ -18,7 +18,9 @@ class DeviceDecoder(Decoder):
 
     def new_cache(self, capacity: int = 64) -> KvCache:
         memory = DeviceMemory("cpu")
-        return KvCache(self._geometry, self._kv_dtype, capacity, memory) if self.in_place else super().new_cache()
+        return (
+            KvCache(self._geometry, self._kv_dtype, capacity, memory) if self.in_place else super().new_cache(capacity)
+        )
 
 
 @pytest.fixture(scope="module", params=[Decoder, DeviceDecoder])

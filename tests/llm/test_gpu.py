@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +13,7 @@ from lorgnette.device.frame import Frame
 from lorgnette.device.memory import HOST
 from lorgnette.device.provider import CUDA, choose_provider, why_no_cuda
 from lorgnette.device.session import OnnxSession
-from lorgnette.export.assembly import Plan, assemble
+from lorgnette.export.assembly import Assembly, Plan, assemble
 from lorgnette.export.precision import PRECISIONS
 from lorgnette.llm.bundle import ModelBundle
 from lorgnette.llm.cancel import CancelScope
@@ -32,15 +29,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", params=["fp16", "int4f16"])
-def halved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelBundle]:
+def halved(tiny: Assembly, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     """The tiny model in half precision, and in fp32 beside it."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-    from make_models import tiny_vlm
-
     folder = tmp_path_factory.mktemp("halved")
     half, whole = PRECISIONS[request.param], PRECISIONS["fp32"]
-    yield assemble(tiny_vlm(), folder, Plan(decoder=(half, whole), vision=(whole,)), "test", "test")
-    sys.path.pop(0)
+    return assemble(tiny, folder, Plan(decoder=(half, whole), vision=(whole,)), "test", "test")
 
 
 def open_decoder(bundle: ModelBundle, provider: str = CUDA) -> Decoder:
